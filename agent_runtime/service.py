@@ -168,6 +168,8 @@ class Service:
             self._writers[asset.name] = call
         if older is not None:
             older.cancel()
+        # Again: if all was wiped before this writer began, the store would take its bytes.
+        self._computation.require_receiving()
         progress = store.start(asset.name, writer, start.offset)
         if progress.complete and asset.size == 0:
             self._computation.received(asset.name, session)
@@ -263,16 +265,14 @@ class Service:
     def _fetch(
         self, session: BoundSession, request: agent_pb2.FetchResultRequest, call: Call
     ) -> Iterator[Message | bytes]:
-        self._computation.slot_for(request.consumer, session)
-        slots = self._computation.slots
-        size, pieces = slots.size(request.consumer), slots.read(request.consumer, request.offset)
+        size, pieces = self._computation.ciphertext(request.consumer, request.offset, session)
         yield agent_pb2.ResultStart(size=size)
         yield from pieces
 
     def _release(self, session: BoundSession, request: agent_pb2.ReleaseResultRequest, call: Call) -> Message:
-        key = self._computation.release(request.consumer, request.ciphertext_digest, session)
+        key, approvals = self._computation.release(request.consumer, request.ciphertext_digest, session)
         answer = agent_pb2.ReleaseResultResponse(key=key)
-        for one in self._computation.decisions.approvals():
+        for one in approvals:
             answer.approvals.add(party=one.party, transcript=one.transcript, signature=one.signature)
         return answer
 

@@ -1,5 +1,7 @@
 """The calls on the machine's one computation: what each requires of state and party, and what it changes."""
 
+import contextlib
+from collections.abc import Generator, Iterator
 from dataclasses import replace
 
 from agent_runtime.computation import authorization, capacity, consents, job_from_manifest
@@ -15,6 +17,7 @@ from agent_runtime.computation.state import Lifecycle
 from agent_runtime.errors import CallRefusal, Reason
 from agent_runtime.rpc.session import BoundSession, PartyIdentity
 from agent_runtime.runner.protocol import RunnerOperation
+from cloister.protocol.approval import Approval
 from cloister.protocol.canonical import FormatError
 from cloister.protocol.events import EventKind, State
 from cloister.protocol.manifest import Asset, Manifest
@@ -116,9 +119,10 @@ class Computation:
                 scratch.wipe()  # the manifest may be submitted again
                 raise
             self._run.expect(manifest, data)
-            lifecycle.manifest, lifecycle.state, self.hold = manifest, State.RECEIVING, hold
+            lifecycle.manifest, self.hold = manifest, hold
             held = {"hold": str(self._context.limits.hold_seconds)} if hold else {}
-            lifecycle.append(EventKind.MANIFEST, actor=session.key_id, detail=totals(manifest) | held)
+            detail = totals(manifest) | held
+            lifecycle.append(EventKind.MANIFEST, actor=session.key_id, detail=detail, state=State.RECEIVING)
         return manifest.digest()
 
     def asset_for(self, name: str, session: BoundSession) -> tuple[Asset, Manifest]:
@@ -153,16 +157,14 @@ class Computation:
                 return
             if self.hold:
                 self._held_until = self._context.clock.uptime() + self._context.limits.hold_seconds
-                self.lifecycle.state = State.HELD
-                self.lifecycle.append(EventKind.RUN_HELD)
+                self.lifecycle.append(EventKind.RUN_HELD, state=State.HELD)
                 return
             self._begin_run()
 
     def start(self, session: BoundSession) -> None:
         """Start a run that was held. Nothing happens if it runs already: the answer to an earlier call may be lost."""
         authorization.require_role(session, authorization.OWNER)
-        self.expire()
-        with self.lifecycle.lock:
+        with self._deciding():
             self.lifecycle.require_manifest()
             if self.lifecycle.state is State.RUNNING:
                 return
@@ -172,8 +174,7 @@ class Computation:
 
     def _begin_run(self, actor: str | None = None) -> None:
         """Enter the state Running. The lock is held."""
-        self.lifecycle.state = State.RUNNING
-        self.lifecycle.append(EventKind.RUN_STARTED, actor=actor)
+        self.lifecycle.append(EventKind.RUN_STARTED, actor=actor, state=State.RUNNING)
         self._run.start()
 
     def require_receiving(self) -> None:
@@ -181,10 +182,29 @@ class Computation:
         if self.lifecycle.state is not State.RECEIVING:
             raise self.lifecycle.not_ready("Assets cannot be uploaded")
 
-    def slot_for(self, consumer: str, session: BoundSession) -> None:
-        """Raises CallRefusal unless results are released and the slot belongs to this session's party."""
+    def ciphertext(self, consumer: str, offset: int, session: BoundSession) -> tuple[int, Iterator[bytes]]:
+        """Size of a consumer's slot, and its bytes from ``offset`` on. They end with a refusal when the slot is wiped.
+
+        Raises CallRefusal NOT_AUTHORIZED, NOT_READY, EXPIRED, CONSUMED or MALFORMED.
+        """
+        with self._deciding():
+            self._require_slot(consumer, session)
+            slots = self._context.slots
+            size, pieces = slots.size(consumer), slots.read(consumer, offset)
+        return size, self._while_released(pieces, consumer, session)
+
+    def _while_released(self, pieces: Iterator[bytes], consumer: str, session: BoundSession) -> Iterator[bytes]:
+        for piece in pieces:
+            with self._deciding():
+                self._require_slot(consumer, session)
+            yield piece
+
+    def _require_slot(self, consumer: str, session: BoundSession) -> None:
+        """Raises CallRefusal unless results are released and the slot belongs to this session's party.
+
+        The lock is held.
+        """
         authorization.require_consumer(session, consumer, self.lifecycle.require_manifest())
-        self.expire()
         if self.lifecycle.detail == Reason.EXPIRED and not self._context.slots.consumed_at(consumer):
             raise CallRefusal(Reason.EXPIRED, "The result expired before it was fetched, and was deleted.")
         if self.lifecycle.state not in (State.CONSUMING, State.COMPLETE) and not self._is_preview(consumer):
@@ -206,6 +226,10 @@ class Computation:
 
         Raises CallRefusal NOT_READY when that is nothing yet, but not with ``follow``.
         """
+        with self._deciding():
+            return self._readable_logs(session, follow=follow)
+
+    def _readable_logs(self, session: BoundSession, *, follow: bool) -> ReadableLogs:
         manifest, state = self.lifecycle.require_manifest(), self.lifecycle.state
         authorization.require_reader(session, manifest)
         if self._run.logs.wiped:
@@ -227,47 +251,51 @@ class Computation:
     def receipt_for(self, session: BoundSession) -> SignedReceipt:
         """The receipt and its evidence. Only for those who receive the result: the algorithm chose its files' names."""
         authorization.require_role(session, authorization.CONSUMER)
-        if self._run.receipt is None or self.lifecycle.withheld:
-            raise self.lifecycle.not_ready("There is no receipt")
-        return self._run.receipt
+        with self._deciding():
+            if self._run.receipt is None or self.lifecycle.withheld:
+                raise self.lifecycle.not_ready("There is no receipt")
+            return self._run.receipt
 
-    def release(self, consumer: str, digest: bytes, session: BoundSession) -> bytes:
-        """Release the key of a slot, once. ``digest`` shows that the consumer has the whole ciphertext."""
-        with self.lifecycle.lock:
-            self.slot_for(consumer, session)
-            if consumer in session.released:
-                return session.released[consumer]
-            self._context.slots.check_digest(consumer, digest)
-            preview = self.lifecycle.state is State.APPROVAL
-            kind = EventKind.RESULT_PREVIEWED if preview else EventKind.RESULT_CONSUMED
-            event = self.lifecycle.append(kind, actor=session.key_id, detail={"consumer": consumer})
-            key = self._context.slots.release(consumer, event.time)
-            session.released[consumer] = key
-            if not preview and self._context.slots.all_released():
-                self.lifecycle.end(State.COMPLETE, EventKind.COMPLETED)
-            return key
+    def release(self, consumer: str, digest: bytes, session: BoundSession) -> tuple[bytes, tuple[Approval, ...]]:
+        """Release the key of a slot, once, with the approvals. ``digest`` shows that the consumer has the whole
+        ciphertext.
+        """
+        with self._deciding():
+            return self._release(consumer, digest, session), self.decisions.approvals()
+
+    def _release(self, consumer: str, digest: bytes, session: BoundSession) -> bytes:
+        self._require_slot(consumer, session)
+        if consumer in session.released:
+            return session.released[consumer]
+        self._context.slots.check_digest(consumer, digest)
+        preview = self.lifecycle.state is State.APPROVAL
+        kind = EventKind.RESULT_PREVIEWED if preview else EventKind.RESULT_CONSUMED
+        event = self.lifecycle.append(kind, actor=session.key_id, detail={"consumer": consumer})
+        key = self._context.slots.release(consumer, event.time)
+        session.released[consumer] = key
+        if not preview and self._context.slots.all_released():
+            self.lifecycle.end(State.COMPLETE, EventKind.COMPLETED)
+        return key
 
     def withdraw(self, signature: bytes, session: BoundSession) -> None:
         """End the computation on a provider's word, see :meth:`Decisions.withdraw`."""
-        with self.lifecycle.lock:
-            self.expire()
+        with self._deciding():
             self.decisions.withdraw(signature, session)
 
     def preview(self, session: BoundSession) -> ResultSummary:
         """What an approver sees of the result, see :meth:`Decisions.preview`."""
-        self.expire()
-        return self.decisions.preview(session)
+        with self._deciding():
+            return self.decisions.preview(session)
 
     def decide(self, signature: bytes, session: BoundSession, *, approve: bool) -> None:
-        """Approve or reject the result, see :meth:`Decisions.approve` and :meth:`Decisions.reject`."""
-        with self.lifecycle.lock:
-            self.expire()
-            (self.decisions.approve if approve else self.decisions.reject)(signature, session)
+        """Approve or reject the result, see :meth:`Decisions.decide`."""
+        with self._deciding():
+            self.decisions.decide(signature, session, approve=approve)
 
     def stop(self, session: BoundSession) -> None:
         """End the computation and delete its data."""
         authorization.require_role(session, authorization.OWNER)
-        with self.lifecycle.lock:
+        with self._deciding():
             self.lifecycle.require_manifest()
             if self.lifecycle.state in FINAL_STATES:
                 raise self.lifecycle.already_ended()
@@ -283,6 +311,16 @@ class Computation:
     def reboot(self) -> None:
         """Reboot the machine."""
         self._context.runner.end_machine(RunnerOperation.REBOOT)
+
+    @contextlib.contextmanager
+    def _deciding(self) -> Generator[None]:
+        """Hold the lock, when what time has ended has ended.
+
+        Whatever decides something, or hands something out, does it here: it has one place in the order of the log.
+        """
+        with self.lifecycle.lock:
+            self.expire()
+            yield
 
     def expire(self) -> None:
         """Delete results that expired or were not approved in time, and the assets of a run that no one started."""

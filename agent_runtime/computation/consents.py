@@ -7,8 +7,6 @@ from cloister.protocol import canonical, signingkey, transcript
 from cloister.protocol.manifest import Asset, Manifest
 from cloister.protocol.receipt import Consent
 
-_MAX_SIGNATURE = 1024
-
 
 def verified_consent(asset: Asset, signature: bytes, manifest: Manifest, session: BoundSession) -> Consent:
     """Verify a provider's consent. Raises CallRefusal WRONG_CONSENT for a wrong key, asset, manifest or session."""
@@ -19,7 +17,7 @@ def verified_consent(asset: Asset, signature: bytes, manifest: Manifest, session
         transcript=session.transcript,
     )
     provider = manifest.parties[asset.provider]
-    if len(signature) > _MAX_SIGNATURE or not signingkey.verify(provider, signature, message):
+    if not signingkey.verify(provider, signature, message):
         raise CallRefusal(
             Reason.WRONG_CONSENT,
             f"{asset.name}: the consent is invalid for SHA-256 {asset.digest}, this manifest and this session.",

@@ -1,8 +1,9 @@
 """A party's decisions about the computation: withdrawals, approvals and rejections.
 
-Each is verified, and then made under the lifecycle's lock, so that it is compared with every event before it.
+The caller holds the lifecycle's lock, so that each is compared with every event before it.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from agent_runtime.computation import authorization
@@ -22,7 +23,6 @@ WITHDRAWN = "WITHDRAWN"
 REJECTED, NOT_DECIDED = "REJECTED", "NOT_DECIDED"
 """Why a computation stopped whose result a party rejected, or on which not every party decided in time."""
 
-_MAX_SIGNATURE = 1024
 _NO_RESULT = "There is no result to decide on"
 
 
@@ -36,31 +36,37 @@ class ResultSummary:
 
 
 @dataclass(frozen=True)
-class _Made:
-    """A party's decision: its event, and the approval unless it is a rejection."""
+class _Kind:
+    """A kind of decision: its event, its name there and in messages, and the function that makes what is signed."""
 
-    event: Event
-    approval: Approval | None
+    event: EventKind
+    name: str
+    message: Callable[..., bytes]
+
+
+_WITHDRAWAL = _Kind(EventKind.WITHDRAWN, "withdrawal", transcript.withdrawal_message)
+_APPROVAL = _Kind(EventKind.APPROVED, "approval", transcript.approval_message)
+_REJECTION = _Kind(EventKind.REJECTED, "rejection", transcript.rejection_message)
 
 
 class Decisions:
-    """What the parties of one computation decide about it."""
+    """What the parties of one computation decide about it. Every method but ``approved_at`` needs the lock."""
 
     def __init__(self, lifecycle: Lifecycle, run: Run, slots: ResultSlots) -> None:
         self._lifecycle = lifecycle
         self._run = run
         self._slots = slots
-        self._made: dict[str, _Made] = {}
+        self._approvals: dict[str, tuple[Event, Approval]] = {}
 
     def approvals(self) -> tuple[Approval, ...]:
         """The approvals, once the result is released; empty before."""
-        made = sorted(self._made.items())
-        return tuple(one.approval for _, one in made if one.approval) if self._lifecycle.approved else ()
+        given = tuple(approval for _, (_, approval) in sorted(self._approvals.items()))
+        return given if self._lifecycle.approved else ()
 
     def approved_at(self, party: str) -> str:
         """When a party approved the result, in the format of events; empty if it did not."""
-        made = self._made.get(party)
-        return made.event.time if made is not None and made.approval else ""
+        given = self._approvals.get(party)
+        return "" if given is None else given[0].time
 
     def withdraw(self, signature: bytes, session: BoundSession) -> None:
         """End the computation because a provider takes its consent back, and delete the data of all parties.
@@ -70,118 +76,80 @@ class Decisions:
         Raises CallRefusal NOT_AUTHORIZED, WRONG_SIGNATURE, and TOO_LATE after the first release of a result.
         """
         lifecycle = self._lifecycle
-        with lifecycle.lock:
-            manifest = lifecycle.require_manifest()
-            party = authorization.require_any_provider(session, manifest)
-            message = transcript.withdrawal_message(
-                manifest_digest=manifest.digest(), party=party, transcript=session.transcript
-            )
-            _verify(manifest.parties[party], signature, message, "withdrawal")
-            ended = lifecycle.ended
-            if ended is not None and (ended.kind, ended.actor) == (EventKind.WITHDRAWN, session.key_id):
-                return
-            if lifecycle.closed is not None:
-                raise lifecycle.too_late("The withdrawal", lifecycle.closed)
-            detail = {"party": party, **_signed("withdrawal", signature, session)}
-            lifecycle.end(
-                State.STOPPED,
-                EventKind.WITHDRAWN,
-                actor=session.key_id,
-                reason=WITHDRAWN,
-                detail=detail,
-                unread=True,
-            )
+        party = authorization.require_any_provider(session, lifecycle.require_manifest())
+        if self._has_ended_it(EventKind.WITHDRAWN, session):
+            return
+        if lifecycle.closed is not None:
+            raise lifecycle.too_late("The withdrawal", lifecycle.closed)
+        detail = self._signed(_WITHDRAWAL, signature, party, session, party=party)
+        self._stop(_WITHDRAWAL, session, WITHDRAWN, detail)
 
     def preview(self, session: BoundSession) -> ResultSummary:
         """What an approver sees of the result that it decides on; the same afterwards, because an answer may be lost.
 
         Raises CallRefusal NOT_AUTHORIZED, and NOT_READY without a result.
         """
-        lifecycle = self._lifecycle
-        with lifecycle.lock:
-            manifest = lifecycle.require_manifest()
-            authorization.require_approver(session, manifest)
-            receipt = self._run.receipt
-            if receipt is None or lifecycle.state not in (State.APPROVAL, State.CONSUMING, State.COMPLETE):
-                raise lifecycle.not_ready(_NO_RESULT)
-            return ResultSummary(
-                receipt.payload_digest, receipt.files, self._run.logs.size if manifest.logs.readers else 0
-            )
+        lifecycle, receipt = self._lifecycle, self._run.receipt
+        manifest = lifecycle.require_manifest()
+        authorization.require_approver(session, manifest)
+        if receipt is None or lifecycle.state not in (State.APPROVAL, State.CONSUMING, State.COMPLETE):
+            raise lifecycle.not_ready(_NO_RESULT)
+        return ResultSummary(receipt.payload_digest, receipt.files, self._run.logs.size if manifest.logs.readers else 0)
 
-    def approve(self, signature: bytes, session: BoundSession) -> None:
-        """Approve the result. The last approval releases results and logs.
+    def decide(self, signature: bytes, session: BoundSession, *, approve: bool) -> None:
+        """Approve the result, or reject it. The last approval releases results and logs; a rejection ends the
+        computation, and the data of all parties is deleted.
 
-        Nothing happens if the same party did so before. Raises CallRefusal NOT_AUTHORIZED, NOT_READY, WRONG_SIGNATURE,
-        and TOO_LATE after its rejection and after the end.
+        Nothing happens if the same party decided the same before. Raises CallRefusal NOT_AUTHORIZED, NOT_READY,
+        WRONG_SIGNATURE, and TOO_LATE after the party's other decision and after the end.
         """
-        lifecycle = self._lifecycle
-        with lifecycle.lock:
-            manifest = lifecycle.require_manifest()
-            party = authorization.require_approver(session, manifest)
-            if self._repeated(party, EventKind.APPROVED, "The approval"):
-                return
-            receipt = self._undecided()
-            approval = Approval(party, session.transcript, signature)
-            message = transcript.approval_message(
-                manifest_digest=manifest.digest(),
-                payload_digest=receipt.payload_digest,
-                transcript=session.transcript,
-            )
-            _verify(manifest.parties[party], signature, message, "approval")
-            if all(name == party or name in self._made for name in manifest.results.approvers):
-                lifecycle.state = State.CONSUMING
-            detail = {"party": party, **_signed("approval", signature, session)}
-            event = lifecycle.append(EventKind.APPROVED, actor=session.key_id, detail=detail)
-            self._made[party] = _Made(event, approval)
-            lifecycle.approved = lifecycle.state is State.CONSUMING
-            if lifecycle.approved and self._slots.all_released():
-                lifecycle.end(State.COMPLETE, EventKind.COMPLETED)
-
-    def reject(self, signature: bytes, session: BoundSession) -> None:
-        """Reject the result: the computation ends, and the data of all parties is deleted.
-
-        Nothing happens if the same party did so before. Raises CallRefusal as :meth:`approve`.
-        """
-        lifecycle = self._lifecycle
-        with lifecycle.lock:
-            manifest = lifecycle.require_manifest()
-            party = authorization.require_approver(session, manifest)
-            if self._repeated(party, EventKind.REJECTED, "The rejection"):
-                return
-            receipt = self._undecided()
-            message = transcript.rejection_message(
-                manifest_digest=manifest.digest(),
-                payload_digest=receipt.payload_digest,
-                transcript=session.transcript,
-            )
-            _verify(manifest.parties[party], signature, message, "rejection")
-            detail = {"party": party, **_signed("rejection", signature, session)}
-            lifecycle.end(
-                State.STOPPED,
-                EventKind.REJECTED,
-                actor=session.key_id,
-                reason=REJECTED,
-                detail=detail,
-                unread=True,
-            )
-            if lifecycle.ended is not None:
-                self._made[party] = _Made(lifecycle.ended, None)
+        kind = _APPROVAL if approve else _REJECTION
+        party = authorization.require_approver(session, self._lifecycle.require_manifest())
+        if self._is_repeated(kind, party, session):
+            return
+        digest = self._undecided().payload_digest
+        detail = self._signed(kind, signature, party, session, payload_digest=digest)
+        if approve:
+            self._approve(Approval(party, session.transcript, signature), session, detail)
+        else:
+            self._stop(kind, session, REJECTED, detail)
 
     def expire(self) -> None:
-        """Reject the result because not every party has decided in time. The lock is held."""
+        """Reject the result because not every party has decided in time."""
         self._lifecycle.end(State.STOPPED, EventKind.REJECTED, reason=NOT_DECIDED, unread=True)
 
-    def _repeated(self, party: str, kind: EventKind, what: str) -> bool:
+    def _approve(self, approval: Approval, session: BoundSession, detail: dict[str, str]) -> None:
+        lifecycle = self._lifecycle
+        missing = set(lifecycle.require_manifest().results.approvers) - self._approvals.keys() - {approval.party}
+        event = lifecycle.append(
+            EventKind.APPROVED, actor=session.key_id, detail=detail, state=None if missing else State.CONSUMING
+        )
+        self._approvals[approval.party] = event, approval
+        lifecycle.approved = not missing
+        if lifecycle.approved and self._slots.all_released():
+            lifecycle.end(State.COMPLETE, EventKind.COMPLETED)
+
+    def _stop(self, kind: _Kind, session: BoundSession, reason: str, detail: dict[str, str]) -> None:
+        """End the computation with a decision; no one reads anything of it any more."""
+        self._lifecycle.end(State.STOPPED, kind.event, actor=session.key_id, reason=reason, detail=detail, unread=True)
+
+    def _is_repeated(self, kind: _Kind, party: str, session: BoundSession) -> bool:
         """Whether the party decided the same before. Raises CallRefusal TOO_LATE if another event came first."""
-        made, ended = self._made.get(party), self._lifecycle.ended
-        first = ended
-        if made is not None and made.event.kind is not kind:
-            first = made.event
-        elif made is not None and (ended is None or ended == made.event or ended.state is State.COMPLETE):
+        first, given = self._lifecycle.ended, self._approvals.get(party)
+        if given is not None and kind is _APPROVAL and (first is None or first.state is State.COMPLETE):
             return True
+        if self._has_ended_it(kind.event, session):
+            return True
+        if given is not None and kind is _REJECTION:
+            first, _ = given
         if first is not None:
-            raise self._lifecycle.too_late(what, first)
+            raise self._lifecycle.too_late(f"The {kind.name}", first)
         return False
+
+    def _has_ended_it(self, kind: EventKind, session: BoundSession) -> bool:
+        """Whether this key has ended the computation with a decision of this kind."""
+        ended = self._lifecycle.ended
+        return ended is not None and (ended.kind, ended.actor) == (kind, session.key_id)
 
     def _undecided(self) -> SignedReceipt:
         """The receipt of the result that waits for approval. Raises CallRefusal NOT_READY when none does."""
@@ -189,15 +157,19 @@ class Decisions:
             raise self._lifecycle.not_ready(_NO_RESULT)
         return self._run.receipt
 
-
-def _verify(key: bytes, signature: bytes, message: bytes, what: str) -> None:
-    """Raises CallRefusal WRONG_SIGNATURE unless ``key`` signed ``message``."""
-    if len(signature) > _MAX_SIGNATURE or not signingkey.verify(key, signature, message):
-        raise CallRefusal(
-            Reason.WRONG_SIGNATURE, f"The {what} is not signed by this party for this manifest and this session."
-        )
-
-
-def _signed(name: str, signature: bytes, session: BoundSession) -> dict[str, str]:
-    """A signature and what it covers of the session, for the detail of an event."""
-    return {"transcript": canonical.to_base64(session.transcript), name: canonical.to_base64(signature)}
+    def _signed(
+        self, kind: _Kind, signature: bytes, party: str, session: BoundSession, /, **about: object
+    ) -> dict[str, str]:
+        """The detail of a decision's event. Raises CallRefusal WRONG_SIGNATURE unless the party signed it here."""
+        manifest = self._lifecycle.require_manifest()
+        message = kind.message(manifest_digest=manifest.digest(), transcript=session.transcript, **about)
+        if not signingkey.verify(manifest.parties[party], signature, message):
+            raise CallRefusal(
+                Reason.WRONG_SIGNATURE,
+                f"The {kind.name} is not signed by this party for this manifest and this session.",
+            )
+        return {
+            "party": party,
+            "transcript": canonical.to_base64(session.transcript),
+            kind.name: canonical.to_base64(signature),
+        }

@@ -24,7 +24,7 @@ _UNREADABLE = (errno.EIO, errno.EILSEQ, errno.EUCLEAN)
 
 
 class Run:
-    """``logs``, ``receipt`` and ``writing`` may be read without a lock. ``receipt`` is set when results are ready.
+    """``logs`` and ``writing`` may be read without a lock, ``receipt`` with it. That is set when results are ready.
 
     It is the ``output`` of its lifecycle.
 
@@ -130,11 +130,13 @@ class Run:
             if lifecycle.state is not State.RUNNING:
                 lifecycle.discard(context.slots)
                 return
+            # Algorithm and datasets are no longer needed.
+            lifecycle.append_wiped(
+                EventKind.RESULTS_READY,
+                context.store,
+                detail={"receipt": receipt.payload_digest.hex()},
+                state=State.APPROVAL if lifecycle.withheld else State.CONSUMING,
+            )
             self.receipt = receipt
             self._expires = context.clock.uptime() + manifest.results.expires
             lifecycle.end_run = None
-            lifecycle.state = State.APPROVAL if lifecycle.withheld else State.CONSUMING
-            # Algorithm and datasets are no longer needed.
-            lifecycle.append_wiped(
-                EventKind.RESULTS_READY, context.store, detail={"receipt": receipt.payload_digest.hex()}
-            )

@@ -96,10 +96,21 @@ class Lifecycle:
             **_came_first(first),
         )
 
-    def append(self, kind: EventKind, *, actor: str | None = None, detail: dict[str, str] | None = None) -> Event:
-        """Append an event with the current state, and return it."""
+    def append(
+        self,
+        kind: EventKind,
+        *,
+        actor: str | None = None,
+        detail: dict[str, str] | None = None,
+        state: State | None = None,
+    ) -> Event:
+        """Append an event, and return it. Then enter ``state``; None for the current one.
+
+        In this order: what the log does not have has not happened.
+        """
         digest = None if self.manifest is None else self.manifest.digest()
-        event = self._context.log.append(kind, self.state, manifest=digest, actor=actor, detail=detail)
+        event = self._context.log.append(kind, state or self.state, manifest=digest, actor=actor, detail=detail)
+        self.state = event.state
         self.progress = self.progress.after(event)
         if event.state in FINAL_STATES and self.ended is None:
             self.ended = event
@@ -112,14 +123,20 @@ class Lifecycle:
         return self.progress.at(int(self._context.clock.uptime() * 1000)).seconds
 
     def append_wiped(
-        self, kind: EventKind, *places: Wipeable, actor: str | None = None, detail: dict[str, str]
+        self,
+        kind: EventKind,
+        *places: Wipeable,
+        actor: str | None = None,
+        detail: dict[str, str],
+        state: State | None = None,
     ) -> None:
-        """Delete data, then append the event. If the deletion fails, the event says so and the machine powers off.
+        """Delete data, then append the event as :meth:`append` does. If the deletion fails, the event says so and the
+        machine powers off.
 
         All data is in memory, so powering off deletes it.
         """
         wiped = self._wipe(*places)
-        self.append(kind, actor=actor, detail=detail if wiped else detail | {"wipe": "failed"})
+        self.append(kind, actor=actor, detail=detail if wiped else detail | {"wipe": "failed"}, state=state)
         if not wiped:
             self._power_off()
 
@@ -143,12 +160,14 @@ class Lifecycle:
         With ``unread`` no one may read these two either, and they are deleted, too; so they are while they wait for
         approval. ``detail`` is that of the event; None for the reason.
         """
+        # Before the event: whatever fails from here on, the computation has ended.
         self.state, self.detail = state, reason
         if self.end_run is not None:
             self.end_run()
-        places: list[Wipeable] = [self._context.store, self._context.slots]
+        # What someone could read first, what takes longest last.
+        places: list[Wipeable] = [self._context.slots, self._context.store]
         if (unread or self.withheld) and self.output is not None:
-            places.append(self.output)
+            places.insert(0, self.output)
         said = ({"reason": reason} if reason else {}) if detail is None else dict(detail)
         self.append_wiped(kind, *places, actor=actor, detail=said)
 

@@ -14,7 +14,9 @@ from cloister.protocol.canonical import FormatError
 
 MIN_RSA_BITS = 3072
 MAX_RSA_BITS = 8192
-"""Its signatures have 1,024 bytes, the most that a consent may have."""
+
+MAX_SIGNATURE = MAX_RSA_BITS // 8
+"""Bytes of the longest signature."""
 
 SUPPORTED = f"Ed25519, ECDSA on P-256 and P-384, and RSA of {MIN_RSA_BITS} to {MAX_RSA_BITS} bits"
 """The types of keys that :func:`accepted` takes, in words."""
@@ -108,6 +110,8 @@ def verify(spki: bytes, signature: bytes, message: bytes) -> bool:
     Raises FormatError for a key of an unsupported type.
     """
     key = load_public_key(spki)
+    if len(signature) > MAX_SIGNATURE:
+        return False
     try:
         if isinstance(key, ed25519.Ed25519PublicKey):
             key.verify(signature, message)

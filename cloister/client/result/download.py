@@ -26,15 +26,15 @@ from cloister.client.result.pending import PendingFiles
 from cloister.client.result.proof import APPROVALS, MAX_OVERHEAD, Proof, verify_result
 from cloister.errors import CloisterError, InputError, ProofError
 from cloister.pipeline import WriteBehind
-from cloister.protocol import approval, archive, canonical, slot
+from cloister.protocol import approval, archive, canonical, signingkey, slot
 from cloister.protocol.approval import Approval
 from cloister.protocol.manifest import Manifest
 from cloister.protocol.sealing import FRAME_SIZE
 
 _STATE_LIMIT = 4096
 _KEY_SIZE = 32
-_APPROVAL_SIZE = 2048
-"""Bytes that one approval takes at most: the longest signature has 1,024."""
+_APPROVAL_SIZE = 2 * signingkey.MAX_SIGNATURE
+"""Bytes that one approval takes at most: its signature in base64url, and a name and a transcript."""
 
 _WAITING_PIECES = 2
 """Pieces of a ciphertext that wait to be hashed and written while the next ones arrive."""

@@ -1,6 +1,5 @@
 """Results that must be approved: who sees what before, who decides, and what the others get when."""
 
-import hashlib
 import io
 import threading
 import zipfile
@@ -9,11 +8,22 @@ from typing import Any
 
 import pytest
 
-from cloister.client.connection.refusal import Refusal
 from cloister.client.connection.session import Session
 from cloister.protocol import canonical, receipt, signingkey, slot, transcript
-from cloister.protocol.approval import Approval
 from cloister.v1 import agent_pb2
+from tests.agent_runtime.decisions import (
+    approve,
+    decision,
+    digest,
+    events,
+    fetch,
+    files,
+    kinds,
+    reject,
+    release,
+    state,
+    withdraw,
+)
 from tests.agent_runtime.world import World, refused
 
 HOSPITAL = {"by": ["hospital"], "sees": "names"}
@@ -33,65 +43,6 @@ def wait(world: World, approval: dict[str, Any], **changes: Any) -> World:
 @pytest.fixture
 def waiting(world: World) -> World:
     return wait(world, HOSPITAL)
-
-
-def digest(world: World) -> bytes:
-    return bytes.fromhex(world.wait_for("results-ready")["detail"]["receipt"])
-
-
-def signed(world: World, session: Session, name: str, message: Callable[..., bytes], /, **changes: Any) -> bytes:
-    members = {
-        "manifest_digest": world.known().digest(),
-        "payload_digest": digest(world),
-        "transcript": session.transcript,
-    } | changes
-    return world.keys[name].sign(message(**members))
-
-
-def approve(world: World, name: str = "hospital") -> None:
-    with world.session(name) as session:
-        session.approve(signed(world, session, name, transcript.approval_message))
-
-
-def reject(world: World, name: str = "hospital") -> None:
-    with world.session(name) as session:
-        session.reject(signed(world, session, name, transcript.rejection_message))
-
-
-def withdraw(world: World, name: str) -> None:
-    with world.session(name) as session:
-        message = transcript.withdrawal_message(
-            manifest_digest=world.known().digest(), party=name, transcript=session.transcript
-        )
-        session.withdraw(world.keys[name].sign(message))
-
-
-def fetch(session: Session, consumer: str) -> bytes:
-    with session.fetch_result(consumer, 0, 1 << 22) as (_, pieces):
-        return b"".join(pieces)
-
-
-def release(world: World, name: str) -> tuple[bytes, bytes, tuple[Approval, ...]]:
-    with world.session(name) as session:
-        ciphertext = fetch(session, name)
-        return session.release_result(name, hashlib.sha256(ciphertext).digest()), ciphertext, session.approvals
-
-
-def events(world: World) -> list[dict[str, Any]]:
-    return [canonical.parse(line, what="a line", limit=1 << 20)["event"] for line in world.events("owner")]
-
-
-def kinds(world: World) -> list[str]:
-    return [event["kind"] for event in events(world)]
-
-
-def state(world: World) -> str:
-    with world.session("owner") as session:
-        return session.status().state
-
-
-def files(world: World) -> list[str]:
-    return [path.name for path in world.running.config.store.rglob("*") if path.is_file()]
 
 
 def nothing_is_released(world: World) -> None:
@@ -199,7 +150,7 @@ def test_no_decision_in_time_is_a_rejection(world: World) -> None:
     approve(world)
     world.running.clock.pass_time(3600)
     with world.session("reader") as session, refused("TOO_LATE", event="result-rejected"):
-        session.approve(signed(world, session, "reader", transcript.approval_message))
+        session.approve(decision(world, session, "reader", transcript.approval_message))
     last = events(world)[-1]
     assert (last["kind"], last.get("actor"), last["detail"]) == ("result-rejected", None, {"reason": "NOT_DECIDED"})
     with world.session("lab") as session:
@@ -265,17 +216,17 @@ def test_only_the_parties_named_decide(waiting: World, name: str, what: str) -> 
 FORGED: dict[str, Callable[[World, Session], bytes]] = {
     "nothing": lambda world, session: b"",
     "too long": lambda world, session: bytes(100_000),
-    "another manifest": lambda world, session: signed(
+    "another manifest": lambda world, session: decision(
         world, session, "hospital", transcript.approval_message, manifest_digest=bytes(32)
     ),
-    "another receipt": lambda world, session: signed(
+    "another receipt": lambda world, session: decision(
         world, session, "hospital", transcript.approval_message, payload_digest=bytes(32)
     ),
-    "another session": lambda world, session: signed(
+    "another session": lambda world, session: decision(
         world, session, "hospital", transcript.approval_message, transcript=bytes(64)
     ),
-    "another party": lambda world, session: signed(world, session, "lab", transcript.approval_message),
-    "a rejection": lambda world, session: signed(world, session, "hospital", transcript.rejection_message),
+    "another party": lambda world, session: decision(world, session, "lab", transcript.approval_message),
+    "a rejection": lambda world, session: decision(world, session, "hospital", transcript.rejection_message),
     "a consent": lambda world, session: world.consent(session, "h1", world.keys["hospital"]),
 }
 
@@ -290,7 +241,7 @@ def test_approval_that_is_not_signed_for_this_result_and_session_releases_nothin
 
 def test_approval_rejects_nothing_and_an_empty_decision_neither(waiting: World) -> None:
     with waiting.session("hospital") as session:
-        given = signed(waiting, session, "hospital", transcript.approval_message)
+        given = decision(waiting, session, "hospital", transcript.approval_message)
         with refused("WRONG_SIGNATURE"):
             session.reject(given)
         with refused("WRONG_SIGNATURE"):
@@ -401,36 +352,3 @@ def test_reader_that_follows_the_logs_gets_them_with_the_approval(waiting: World
         approve(waiting)
         reading.join()
     assert b"".join(said) == b"trained\n"
-
-
-def test_approval_and_withdrawal_at_one_time_have_one_order(waiting: World) -> None:
-    computation = waiting.running.agent.computation
-    told: dict[str, str] = {}
-
-    def attempt(name: str, call: Callable[[], None]) -> None:
-        try:
-            call()
-            told[name] = "done"
-        except Refusal as error:
-            told[name] = error.reason
-
-    with waiting.session("hospital") as hospital, waiting.session("lab") as lab:
-        approval = signed(waiting, hospital, "hospital", transcript.approval_message)
-        message = transcript.withdrawal_message(
-            manifest_digest=waiting.known().digest(), party="lab", transcript=lab.transcript
-        )
-        withdrawal = waiting.keys["lab"].sign(message)
-        threads = [
-            threading.Thread(target=attempt, args=("approve", lambda: hospital.approve(approval))),
-            threading.Thread(target=attempt, args=("withdraw", lambda: lab.withdraw(withdrawal))),
-        ]
-        with computation.lifecycle.lock:  # both calls arrive before either is decided
-            for thread in threads:
-                thread.start()
-        for thread in threads:
-            thread.join()
-    # No key is out, so the withdrawal is in time, before the approval or after it.
-    assert told["withdraw"] == "done"
-    order = [kind for kind in kinds(waiting) if kind in ("result-approved", "withdrawn")]
-    assert order == (["result-approved", "withdrawn"] if told["approve"] == "done" else ["withdrawn"])
-    nothing_is_released(waiting)

@@ -19,6 +19,8 @@ from cloister.protocol import transcript
 from cloister.protocol.events import EventKind, State
 from cloister.v1 import agent_pb2
 from tests.agent_fixture import RunningAgent, running_agent
+from tests.agent_runtime.decisions import CALLS, RELEASES
+from tests.agent_runtime.fair_lock import at_one_time
 from tests.agent_runtime.world import World, new_key, pieces
 from tests.faults.invariants import Invariants
 
@@ -29,6 +31,7 @@ CONSUMERS = ("lab", "hospital")
 parties = st.sampled_from(["owner", "lab", "hospital", "reader"])
 approvals = st.sampled_from([None, {"by": ["hospital"], "sees": "names"}, {"by": ["lab", "reader"], "sees": "files"}])
 assets = st.sampled_from(sorted(FILES))
+TOGETHER = sorted(CALLS.keys() - {"the end of time"})
 
 
 class SeenAgent:
@@ -177,6 +180,18 @@ class RunStates(RuleBasedStateMachine):
         """As honest approvers do."""
         for party in self.manifest.results.approvers:
             self.decide(party, party, approve, right=True)
+
+    @precondition(lambda self: self.state() in (State.HELD, State.APPROVAL, State.CONSUMING))
+    @rule(
+        names=st.lists(st.sampled_from(sorted(CALLS.keys() - {"the end of time"})), min_size=2, max_size=4, unique=True)
+    )
+    def at_one_time(self, names: list[str]) -> None:
+        """Decisions of several parties, each of which waits for the one before it."""
+        calls = {name: CALLS[name][1](self.world, self.session(CALLS[name][0]), CALLS[name][0]) for name in names}
+        found = at_one_time(self.world.running.agent.computation.lifecycle, calls)
+        for name in RELEASES & found.keys():
+            if isinstance(key := found[name], bytes):
+                self.promises.found_key(CALLS[name][0], key)
 
     @rule(reader=parties)
     def read_logs(self, reader: str) -> None:

@@ -1,45 +1,18 @@
 """A provider takes its consent back: who can, until when, and what is left afterwards."""
 
-import hashlib
-import threading
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
+from agent_runtime.computation.assets import AssetStore
 from agent_runtime.errors import CallRefusal
 from cloister.client.connection.refusal import Refusal
 from cloister.client.connection.session import Session
 from cloister.protocol import canonical, signingkey, transcript
+from tests.agent_runtime.decisions import events, files, release, withdraw, withdrawal
 from tests.agent_runtime.world import World, refused
 
 ENDLESS = b"print('secret', flush=True)\nwhile True: pass"
-
-
-def withdrawal(world: World, session: Session, name: str, /, **changes: Any) -> bytes:
-    """What ``name`` signs in a session to withdraw."""
-    message = {"manifest_digest": world.known().digest(), "party": name, "transcript": session.transcript} | changes
-    return world.keys[name].sign(transcript.withdrawal_message(**message))
-
-
-def withdraw(world: World, name: str = "hospital") -> None:
-    with world.session(name) as session:
-        session.withdraw(withdrawal(world, session, name))
-
-
-def release(world: World, name: str) -> bytes:
-    with world.session(name) as session:
-        with session.fetch_result(name, 0, 1 << 22) as (_, pieces):
-            digest = hashlib.sha256(b"".join(pieces)).digest()
-        return session.release_result(name, digest)
-
-
-def events(world: World) -> list[dict[str, Any]]:
-    return [canonical.parse(line, what="a line", limit=1 << 20)["event"] for line in world.events("owner")]
-
-
-def files(world: World) -> list[str]:
-    return [path.name for path in world.running.config.store.rglob("*") if path.is_file()]
 
 
 def submitted(world: World) -> None:
@@ -232,38 +205,6 @@ def test_recorded_withdrawal_of_an_earlier_session_is_refused(world: World) -> N
         session.withdraw(recorded)
 
 
-def test_withdrawal_and_release_at_one_time_have_one_winner(world: World) -> None:
-    ready(world)
-    computation = world.running.agent.computation
-    with world.session("lab") as lab, world.session("hospital") as hospital:
-        with lab.fetch_result("lab", 0, 1 << 22) as (_, pieces):
-            digest = hashlib.sha256(b"".join(pieces)).digest()
-        signed = withdrawal(world, hospital, "hospital")
-        ended: dict[str, str] = {}
-
-        def attempt(name: str, call: Callable[[], object]) -> None:
-            try:
-                call()
-                ended[name] = "done"
-            except Refusal as error:
-                ended[name] = error.reason
-
-        threads = [
-            threading.Thread(target=attempt, args=("release", lambda: lab.release_result("lab", digest))),
-            threading.Thread(target=attempt, args=("withdraw", lambda: hospital.withdraw(signed))),
-        ]
-        with computation.lifecycle.lock:  # both calls arrive before either is decided
-            for thread in threads:
-                thread.start()
-        for thread in threads:
-            thread.join()
-    kinds = [event["kind"] for event in events(world)]
-    if ended["withdraw"] == "done":
-        assert (ended["release"], "result-consumed" in kinds) == ("NOT_READY", False)
-    else:
-        assert (ended, "withdrawn" in kinds) == ({"release": "done", "withdraw": "TOO_LATE"}, False)
-
-
 def test_reader_of_the_logs_is_told_that_they_were_wiped_meanwhile(world: World) -> None:
     """It must not take what it has for the whole."""
     world.files["algorithm"] = b"print('x' * 300_000); open('results/a', 'w').write('x')"
@@ -280,6 +221,43 @@ def test_reader_of_the_logs_is_told_that_they_were_wiped_meanwhile(world: World)
         assert logs.wiped
         with pytest.raises(CallRefusal):
             computation.logs_for(session_of(world, session), follow=False)
+
+
+@pytest.mark.parametrize("first", ["withdrawal", "writer"])
+@pytest.mark.parametrize(("name", "asset"), [("lab", "algorithm"), ("hospital", "h1")])
+def test_upload_that_begins_while_all_is_wiped_leaves_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch, name: str, asset: str, first: str
+) -> None:
+    submitted(world)
+    begin = AssetStore.begin
+
+    def meanwhile(store: AssetStore, name: str) -> int:
+        if first == "withdrawal":
+            withdraw(world)
+        writer = begin(store, name)
+        if first == "writer":
+            withdraw(world)
+        return writer
+
+    monkeypatch.setattr(AssetStore, "begin", meanwhile)
+    with refused("NOT_READY", event="withdrawn"):
+        world.upload(name, asset)
+    assert files(world) == []
+
+
+def test_ciphertext_that_is_on_the_way_ends_with_a_withdrawal(world: World) -> None:
+    world.files["algorithm"] = b"import os; open('results/a', 'wb').write(os.urandom(3 << 20))"
+    world.submit(results__max=1 << 22)
+    world.upload_all()
+    world.wait_for("results-ready")
+    computation = world.running.agent.computation
+    with world.session("lab") as session:
+        _, pieces = computation.ciphertext("lab", 0, session_of(world, session))
+        assert next(pieces)
+        withdraw(world)
+        with pytest.raises(CallRefusal) as caught:
+            next(pieces)
+    assert caught.value.metadata["event"] == "withdrawn"
 
 
 def session_of(world: World, session: Session):
