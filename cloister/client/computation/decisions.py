@@ -1,6 +1,6 @@
 """A party's decisions about a computation: a provider takes its consent back, an approver decides on the result."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,14 +38,7 @@ def withdraw_consent(connection: Connection, manifest: Manifest) -> tuple[str, .
         UnreachableError: no agent answers.
     """
     party = _provider(manifest, connection.key.public)
-
-    def withdraw(session: Session) -> None:
-        message = transcript.withdrawal_message(
-            manifest_digest=manifest.digest(), party=party, transcript=session.transcript
-        )
-        session.withdraw(connection.key.sign(message))
-
-    connection.call(withdraw)
+    _sign(connection, manifest, transcript.withdrawal_message, Session.withdraw, party=party)
     return tuple(asset.name for asset in manifest.assets() if asset.provider == party)
 
 
@@ -135,14 +128,7 @@ def approve_result(connection: Connection, manifest: Manifest, preview: ResultPr
         CloisterError: as :func:`preview_result`.
     """
     _require_approver(manifest, connection.key.public)
-
-    def approve(session: Session) -> None:
-        message = transcript.approval_message(
-            manifest_digest=manifest.digest(), payload_digest=preview.receipt, transcript=session.transcript
-        )
-        session.approve(connection.key.sign(message))
-
-    connection.call(approve)
+    _sign(connection, manifest, transcript.approval_message, Session.approve, payload_digest=preview.receipt)
 
 
 def reject_result(connection: Connection, manifest: Manifest) -> None:
@@ -161,14 +147,23 @@ def reject_result(connection: Connection, manifest: Manifest) -> None:
     _require_approver(manifest, connection.key.public)
     # Without a result the agent says in which state it is.
     receipt = _logged_receipt(connection) or bytes(_DIGEST_SIZE)
+    _sign(connection, manifest, transcript.rejection_message, Session.reject, payload_digest=receipt)
 
-    def reject(session: Session) -> None:
-        message = transcript.rejection_message(
-            manifest_digest=manifest.digest(), payload_digest=receipt, transcript=session.transcript
-        )
-        session.reject(connection.key.sign(message))
 
-    connection.call(reject)
+def _sign(
+    connection: Connection,
+    manifest: Manifest,
+    message: Callable[..., bytes],
+    send: Callable[[Session, bytes], None],
+    **about: object,
+) -> None:
+    """Sign a decision in the session in use, and in the next one if the agent no longer accepts that."""
+
+    def sign(session: Session) -> None:
+        signed = message(manifest_digest=manifest.digest(), transcript=session.transcript, **about)
+        send(session, connection.key.sign(signed))
+
+    connection.call(sign)
 
 
 def _logged_receipt(connection: Connection) -> bytes | None:
