@@ -4,11 +4,11 @@ Events and the agent's status have the states of ``cloister.protocol.events``. W
 of this table, with numbers behind it: ``Receiving Data (2 of 3)``, ``Running 1:12``, ``Completed (1 of 2 fetched)``.
 """
 
-import re
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Self
 
+from cloister.protocol import text
 from cloister.protocol.events import Event, EventKind, State
 from cloister.protocol.manifest import Manifest
 
@@ -41,7 +41,8 @@ _PHASES = {
 FINAL_STATES = frozenset({State.COMPLETE, State.FAILED, State.STOPPED})
 """States that no other state follows."""
 
-_COUNT = re.compile(r"[0-9]{1,6}\Z")
+_DIGITS = 6
+"""Of a number in an event."""
 
 
 @dataclass(frozen=True)
@@ -162,5 +163,4 @@ def format_elapsed(seconds: int) -> str:
 
 
 def _count(event: Event, name: str) -> int:
-    said = event.detail.get(name, "")
-    return int(said) if _COUNT.match(said) else 0
+    return text.decimal(event.detail.get(name, ""), _DIGITS) or 0

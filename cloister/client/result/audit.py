@@ -19,10 +19,14 @@ from cloister.client.html.parts import Sentences, one_line
 from cloister.client.result.approvals import approvals_in
 from cloister.client.result.claims import Claim, ClaimOutcome, ClaimRecorder, claim_table
 from cloister.errors import ChangedFileError, InputError
+from cloister.protocol import text
 from cloister.protocol.approval import Approval
 from cloister.protocol.events import FIRST_PREVIOUS, MAX_EVENTS, MAX_LINE, MAX_LOG, Event, EventChain, EventKind, Record
 from cloister.protocol.signingkey import key_id
 from cloister.userfile import FilePath
+
+_DIGITS = 6
+"""Of a number of approvals."""
 
 NOT_COVERED = (
     "Not checked, because no file can prove it: that the evidence was fresh when it was saved, that the log has no "
@@ -124,7 +128,7 @@ def check_log(
     else:
         recorder.check(signed, auditor.signatures)
         recorder.check(measured, auditor.manifest)
-    if auditor.demanded:
+    if auditor.demands_approvals:
         recorder.check("No result was released before every approval was given", auditor.approvals)
     judged = "The evidence is accepted by your policy"
     if evidence is None or policy is None:
@@ -200,22 +204,28 @@ class _Auditor:
         return measured.hex()
 
     @property
-    def demanded(self) -> int:
-        """How many approvals the manifest demands, as its event says."""
-        accepted = [one.event for one in self.records if one.event.kind is EventKind.MANIFEST]
-        return int(accepted[0].detail.get("approvals", "0")) if accepted else 0
+    def demands_approvals(self) -> bool:
+        """Whether the log says that its manifest demands approvals."""
+        return any("approvals" in event.detail for event in self._accepted())
 
     def approvals(self) -> str:
         """A release to a consumer comes after as many approvals, by different keys, as the manifest demands."""
+        said = [event.detail.get("approvals", "") for event in self._accepted()]
+        demanded = text.decimal(said[0], _DIGITS) if len(said) == 1 else None
+        if demanded is None:
+            raise ChangedFileError("The log does not say how many approvals its manifest demands.")
         given: set[str | None] = set()
         for record in self.records:
             if record.event.kind is EventKind.APPROVED:
                 given.add(record.event.actor)
-            if record.event.kind is EventKind.RESULT_CONSUMED and len(given) < self.demanded:
+            if record.event.kind is EventKind.RESULT_CONSUMED and len(given) < demanded:
                 raise ChangedFileError(
-                    f"Event {record.event.sequence} releases a result after {len(given)} of {self.demanded} approvals."
+                    f"Event {record.event.sequence} releases a result after {len(given)} of {demanded} approvals."
                 )
-        return f"{len(given)} of {self.demanded} approvals"
+        return f"{len(given)} of {demanded} approvals"
+
+    def _accepted(self) -> list[Event]:
+        return [one.event for one in self.records if one.event.kind is EventKind.MANIFEST]
 
     def judge(self, policy: Policy, sources: CollateralSources) -> str:
         """The verdict as of now. The evidence's own binding is expected, because its session or receipt is not here."""

@@ -17,6 +17,7 @@ from cloister.client.result.download import fetch_ciphertext, finish_result
 from cloister.client.result.proof import rejection_today, verify_result
 from cloister.errors import InputError, ProofError
 from cloister.protocol import archive
+from cloister.protocol.events import FIRST_PREVIOUS, EventKind, Record
 from tests.agent_fixture import running_agent
 from tests.client.machine import Machine
 from tests.client.parties import Parties
@@ -205,3 +206,21 @@ def test_changed_event_log_fails_a_claim(made, tmp_path, change):
     found = check_log(path, evidence, policy)
 
     assert ClaimOutcome.FAILED in {one.outcome for one in found.claims}
+
+
+@pytest.mark.parametrize("said", ["", "x", "-1", "1_0", " 1", "\u0663", "9" * 4096, "1"])
+def test_log_that_does_not_say_how_many_approvals_are_demanded_proves_none(made, tmp_path, said):
+    previous, lines = FIRST_PREVIOUS, []
+    for line in (made[0] / "events.jsonl").read_bytes().splitlines():
+        event = dataclasses.replace(Record.parse(line).event, previous=previous.hex())
+        if event.kind is EventKind.MANIFEST:
+            event = dataclasses.replace(event, detail=event.detail | {"approvals": said})
+        previous = event.digest()
+        lines.append(Record(event, b"").encode() + b"\n")
+    (tmp_path / "events.jsonl").write_bytes(b"".join(lines))
+
+    found = check_log(tmp_path / "events.jsonl", None, None)
+
+    assert [one.text for one in found.claims if one.outcome is ClaimOutcome.FAILED] == [
+        "No result was released before every approval was given"
+    ]
