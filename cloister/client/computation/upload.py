@@ -162,7 +162,7 @@ def upload_assets(
     files: Sequence[tuple[Asset, Path]],
     *,
     report: UploadReport | None = None,
-    permit: Callable[[Verdict], None] = lambda verdict: None,
+    permit: Callable[[Verdict], None] | None = None,
 ) -> Uploads:
     """Check all files against the manifest, then appraise the machine, then upload several at once.
 
@@ -171,7 +171,8 @@ def upload_assets(
         manifest: the manifest that all parties agreed on.
         files: the assets, each with its file or folder.
         report: called on the way; None for no reports.
-        permit: called with the verdict when everything is checked and nothing is sent; an error ends the upload.
+        permit: called with the verdict on each session's machine, when everything is checked and nothing is sent to it;
+            an error ends the upload.
 
     Returns:
         The uploaded assets, in the same order.
@@ -190,9 +191,9 @@ def upload_assets(
         if asset.unpack:
             beyond = checked[-1].beyond(asset.unpacked_size)
             told.warned_of(require_memory(manifest.limits, manifest.results.max_size, 0, beyond))
-    verdict = connection.verdict()
-    permit(verdict)
-    told.accepted(verdict)
+    if permit is not None:
+        connection.permit(permit)
+    told.accepted(connection.verdict())
     told.warned_of(rollback(manifest))
     uploads = _Uploads(connection, manifest, list(zip(files, checked, strict=True)), told)
     try:

@@ -36,6 +36,7 @@ class Connection:
         self._verdict: Verdict | None = None
         self._appraised: Verdict | None = None
         self._evidence: Evidence | None = None
+        self._permit: Callable[[Verdict], None] = lambda verdict: None
         self._lock = threading.RLock()
 
     def __enter__(self) -> Self:
@@ -74,6 +75,7 @@ class Connection:
             try:
                 opening.require_accepted()
                 self.target.accepting(opening.verdict, self._key)
+                self._permit(opening.verdict)
                 if time.monotonic() - began < _PATIENCE:
                     return opening
             except BaseException:

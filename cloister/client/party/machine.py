@@ -223,11 +223,7 @@ class Machine:
         ruled = self._history.ruled() if self._history else contextlib.nullcontext()
         with self._ended_if_interrupted(), ruled:
             return consent_by_rule(
-                self._connection,
-                self.manifest,
-                standing,
-                self._connection.target.policy,
-                report=report or CallbackReport(progress),
+                self._connection, self.manifest, standing, report=report or CallbackReport(progress)
             )
 
     def withdraw(self) -> tuple[str, ...]:

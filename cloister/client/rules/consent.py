@@ -2,13 +2,11 @@
 
 import datetime
 
-from cloister.attestation.policy.policy import Policy
 from cloister.attestation.result import Verdict
 from cloister.client.computation.upload import UploadReport, Uploads, upload_assets
 from cloister.client.connection.connection import Connection
 from cloister.client.rules.rule import StandingRule
 from cloister.client.rules.uses import count_use
-from cloister.errors import ProofError
 from cloister.protocol.manifest import Manifest
 
 
@@ -16,21 +14,19 @@ def consent_by_rule(
     connection: Connection,
     manifest: Manifest,
     rule: StandingRule,
-    policy: Policy,
     *,
     report: UploadReport | None = None,
     today: datetime.date | None = None,
 ) -> Uploads:
     """Upload the provider's datasets with its consent, if its rule permits the computation.
 
-    The agent gets an ordinary consent: it never sees the rule. A use is counted once for each manifest, when the files
-    and the machine have been checked, and before anything is sent.
+    The agent gets an ordinary consent: it never sees the rule. A use is counted once for each manifest and start of a
+    machine, when the files and the machine have been checked, and before anything is sent.
 
     Args:
-        connection: of the provider; it must demand this manifest.
+        connection: of the provider, under the policy that the rule names; it must demand this manifest.
         manifest: the manifest that all parties agreed on.
         rule: the provider's rule.
-        policy: the provider's policy, under which the connection is made.
         report: called on the way; None for no reports.
         today: the present day in UTC; None for the clock's.
 
@@ -44,13 +40,11 @@ def consent_by_rule(
         RefusedError: the agent refuses the upload.
         UnreachableError: no agent answers, or the machine stays away.
     """
-    own = rule.require(manifest, connection.key.public, policy, today or datetime.datetime.now(datetime.UTC).date())
+    day = today or datetime.datetime.now(datetime.UTC).date()
+    own = rule.require(manifest, connection.key.public, connection.target.policy, day)
 
     def permit(verdict: Verdict) -> None:
-        if verdict.claims.boot_configuration.workspace != rule.value["workspace"]:
-            raise ProofError(f"The machine is not of the workspace {rule.value['workspace']}, which the rule names.")
-        count_use(rule, manifest.digest())
+        count_use(rule, manifest.digest(), verdict.claims.event_log_key)
 
-    return upload_assets(
-        connection, manifest, [(asset, rule.dataset_path(asset)) for asset in own], report=report, permit=permit
-    )
+    files = [(asset, rule.dataset_path(asset)) for asset in own]
+    return upload_assets(connection, manifest, files, report=report, permit=permit)

@@ -1,5 +1,6 @@
-"""Counts the uses of a standing rule: each manifest once, before anything is sent under it."""
+"""Counts the uses of a standing rule: each manifest on each start of a machine once, before anything is sent."""
 
+import hashlib
 from pathlib import Path
 
 from cloister.client.files import state
@@ -10,8 +11,11 @@ from cloister.protocol import canonical
 _LIMIT = 16 * 1024 * 1024
 
 
-def count_use(rule: StandingRule, manifest_digest: bytes) -> int:
-    """Count the use of a rule for a manifest, unless it was counted before; returns how many are left.
+def count_use(rule: StandingRule, manifest_digest: bytes, event_log_key: bytes) -> int:
+    """Count the use of a rule for a manifest on a machine, unless it was counted before; returns how many are left.
+
+    The event-log key (SPKI) is new at every start of a machine: one that is reset computes another result of the same
+    manifest.
 
     The count belongs to what the rule says, so a copy of the file shares it. Raises InputError when none is left, or
     the count cannot be read or written: then nothing may be sent.
@@ -19,7 +23,7 @@ def count_use(rule: StandingRule, manifest_digest: bytes) -> int:
     at = state.folder("rules") / f"{rule.digest().hex()}.json"
     with state.locked(at, "Another command is counting the uses of the rule"):
         used = _read(at)
-        digest = manifest_digest.hex()
+        digest = hashlib.sha256(manifest_digest + hashlib.sha256(event_log_key).digest()).hexdigest()
         if digest not in used:
             if len(used) >= rule.uses:
                 raise InputError(
@@ -32,7 +36,7 @@ def count_use(rule: StandingRule, manifest_digest: bytes) -> int:
 
 
 def _read(at: Path) -> list[str]:
-    """The digests of the manifests for which the rule was used."""
+    """A digest of each manifest and machine for which the rule was used."""
     data = state.read(at, _LIMIT)
     if data is None:
         return []

@@ -7,16 +7,19 @@ import threading
 
 import pytest
 
+from cloister.client.computation import submission
 from cloister.client.files import exclusive, state
 from cloister.client.rules.consent import consent_by_rule
 from cloister.client.rules.rule import StandingRule, write_rule
 from cloister.client.rules.uses import count_use
 from cloister.errors import InputError, ProofError
 from cloister.protocol.manifest import Manifest
+from tests.agent_fixture import running_agent
 from tests.client.machine import Machine
 
 TODAY = datetime.date(2026, 6, 1)
 KEY = "hospital-1"
+BOOT = b"an event-log key"
 
 
 @pytest.fixture(autouse=True)
@@ -73,6 +76,7 @@ FIXED = {
     "its size": ("algorithm", "size", 7),
     "its file's name": ("algorithm", "file", "other.py"),
     "its provider": ("algorithm", "provider", "hospital-2"),
+    "its kind": ("algorithm", "kind", "wasm"),
     "its arguments": ("algorithm", "args", []),
     "more arguments": ("algorithm", "args", ["--epochs", "1", "--leak"]),
     "an argument's value": ("algorithm", "args", ["--epochs", "2"]),
@@ -86,6 +90,7 @@ FIXED = {
     "another provider's name of a file": ("datasets", 1, "file", "train.csv"),
     "another provider": ("datasets", 1, "provider", "lab"),
     "consumers": ("results", "consumers", ["lab", "hospital-1", "hospital-2"]),
+    "the order of consumers": ("results", "consumers", ["hospital-1", "lab"]),
     "other consumers": ("results", "consumers", ["hospital-2"]),
     "the size of the result": ("results", "max", 1 << 30),
     "how long it is kept": ("results", "expires", 7),
@@ -182,16 +187,23 @@ def test_digest_of_another_providers_data_can_be_fixed(machine, rule):
 
 
 def test_use_is_counted_once_for_a_manifest_and_never_above_the_number(rule):
-    assert [count_use(rule, digest) for digest in (b"1", b"1", b"2", b"1")] == [1, 1, 0, 0]
+    assert [count_use(rule, digest, BOOT) for digest in (b"1", b"1", b"2", b"1")] == [1, 1, 0, 0]
     with pytest.raises(InputError, match="is used up: it permits 2"):
-        count_use(rule, b"3")
+        count_use(rule, b"3", BOOT)
+
+
+def test_machine_that_was_reset_takes_another_use_of_the_same_manifest(rule):
+    """An owner could have one manifest computed as often as it likes, and average the noise out of its results."""
+    assert [count_use(rule, b"1", boot) for boot in (b"first", b"second", b"first")] == [1, 0, 0]
+    with pytest.raises(InputError, match="is used up: it permits 2"):
+        count_use(rule, b"1", b"third")
 
 
 def test_copy_of_a_rule_shares_its_count(rule, tmp_path):
     copied = tmp_path / "copy.yaml"
     copied.write_bytes(rule.path.read_bytes())
-    count_use(rule, b"1")
-    assert count_use(StandingRule.load(copied), b"2") == 0
+    count_use(rule, b"1", BOOT)
+    assert count_use(StandingRule.load(copied), b"2", BOOT) == 0
 
 
 def test_commands_at_one_time_do_not_use_a_rule_too_often(rule):
@@ -199,7 +211,7 @@ def test_commands_at_one_time_do_not_use_a_rule_too_often(rule):
 
     def use(number):
         try:
-            count_use(rule, bytes([number]))
+            count_use(rule, bytes([number]), BOOT)
             told.append("permitted")
         except InputError as error:
             assert "is used up" in error.message
@@ -214,20 +226,20 @@ def test_commands_at_one_time_do_not_use_a_rule_too_often(rule):
 
 
 def test_rule_whose_count_is_damaged_or_locked_permits_nothing(rule, monkeypatch):
-    count_use(rule, b"1")
+    count_use(rule, b"1", BOOT)
     (at,) = state.folder("rules").glob("*.json")
     for wrong in (b"", b"[1]", b"{}", b'["00"', b"null"):
         at.write_bytes(wrong)
         with pytest.raises(InputError, match="does not say how often"):
-            count_use(rule, b"2")
+            count_use(rule, b"2", BOOT)
     monkeypatch.setattr(state, "_PAUSE", 0)
     with exclusive.locked(at.with_suffix(".lock")), pytest.raises(InputError, match="Another command is counting"):
-        count_use(rule, b"2")
+        count_use(rule, b"2", BOOT)
 
 
 def uploaded(machine, manifest, rule):
     with machine.connection(KEY, manifest) as connection:
-        return consent_by_rule(connection, manifest, rule, machine.policy, today=TODAY)
+        return consent_by_rule(connection, manifest, rule, today=TODAY)
 
 
 def used(rule):
@@ -264,11 +276,31 @@ def test_nothing_is_counted_or_sent_if_file_or_machine_is_wrong(machine, rule):
 def test_rule_that_is_used_up_sends_nothing(machine, rule):
     manifest = machine.submit()
     for digest in (b"1", b"2"):
-        count_use(rule, digest)
+        count_use(rule, digest, BOOT)
     with pytest.raises(InputError, match="is used up"):
         uploaded(machine, manifest, rule)
     with machine.connection("lab", manifest) as connection:
         assert not [one for one in connection.session().status().assets if one.received]
+
+
+def test_session_with_a_machine_that_was_reset_takes_another_use(machine, parties, tmp_path_factory):
+    """Also in one command: the host decides which machine answers after a line was cut."""
+    rule = written(parties, machine.policy, uses=1)
+    manifest = machine.submit()
+    owners, authority = (parties.keys["lab"].id,), machine.running.authority
+    with (
+        running_agent(tmp_path_factory.mktemp("reset"), owners, authority=authority) as reset,
+        machine.connection(KEY, manifest) as connection,
+    ):
+        again = Machine.of(reset, parties)
+        submission.submit(again.target(), parties.keys["lab"], manifest).close()
+        consent_by_rule(connection, manifest, rule, today=TODAY)
+        connection.close()
+        connection.session()
+        connection.close()
+        connection.target = again.target(manifest)
+        with pytest.raises(InputError, match="is used up: it permits 1"):
+            connection.session()
 
 
 def test_rule_is_not_overwritten(machine, rule):
