@@ -210,22 +210,28 @@ def admit(c: Any, file: str, stack: str = "", yes: bool = False) -> None:
 
     name = workspaces.PROJECT.selected(stack)
     found = members.answered(name, Path(file))
-    print(f"Member       {found.name}: {', '.join(found.roles)}")
-    print(f"Fingerprint  {found.key_digest()}   compare it with the member over another channel, such as the phone")
+    print(f"Member       {found.member.name}: {', '.join(found.member.roles)}")
+    if found.replaces:
+        print(f"Replaces     the key {found.replaces} of the member with this name")
+    print(
+        f"Fingerprint  {found.member.key_digest()}   compare it with the member over another channel, such as the phone"
+    )
     if yes or show.confirmed("Is it the same?"):
-        members.admit(name, Path(file))
-        print(f"{found.name} is a member. An owner takes part after the next invoke workspace.up.")
+        members.admit(name, found)
+        print(f"{found.member.name} is a member. An owner takes part after the next invoke workspace.up.")
     else:
         print("Nothing was changed.")
 
 
 @verb(positional=["name"], help={"name": "name of the member"} | WORKSPACE)
 def remove_(c: Any, name: str, stack: str = "") -> None:
-    """Remove a member from the workspace's configuration."""
+    """Remove a member from the workspace's configuration, or an invitation that was not answered."""
     from infra.live import members, workspaces
 
-    members.remove(workspaces.PROJECT.selected(stack), name)
-    print(f"{name} is no longer a member. Running CVMs keep their owners until the next invoke workspace.up.")
+    if members.remove(workspaces.PROJECT.selected(stack), name):
+        print(f"{name} is no longer a member. Running CVMs keep their owners until the next invoke workspace.up.")
+    else:
+        print(f"{name} is no longer invited.")
 
 
 @verb(help=WORKSPACE | JSON)

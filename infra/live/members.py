@@ -1,6 +1,7 @@
 """The members in a workspace's configuration, and invitations to become one, checked before they are written."""
 
 import base64
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +10,8 @@ from cloister.errors import InputError
 from cloister.keyfile.public import read_public_key
 from cloister.protocol import invitation
 from cloister.protocol.invitation import Invitation, InvitationAnswer
-from infra.configuration import workspace
+from cloister.protocol.signingkey import key_id
+from infra.configuration import public_key, workspace
 from infra.configuration.members import ROLES, MemberConfiguration
 from infra.live import workspaces
 
@@ -20,6 +22,18 @@ class Added:
 
     member: MemberConfiguration
     note: str
+
+
+@dataclass(frozen=True)
+class Answered:
+    """The answer in the file ``path`` to an open invitation. ``replaces`` is the digest of the key (hex) that a member
+    with this name has now; empty for a new member.
+    """
+
+    path: Path
+    invitation: Invitation
+    member: MemberConfiguration
+    replaces: str
 
 
 def add(stack_name: str, name: str, key_file: Path, roles: tuple[str, ...]) -> Added:
@@ -43,9 +57,8 @@ def _check_roles(roles: tuple[str, ...]) -> None:
 def _write(stack_name: str, name: str, spki: bytes, roles: tuple[str, ...], source: Path) -> MemberConfiguration:
     """Write the member with the key from the file ``source``. Raises InputError if another member has the key."""
     present = entries(stack_name)
-    text = base64.b64encode(spki).decode()
     for entry in present:
-        if entry.get("name") != name and entry.get("key") == text:
+        if entry.get("name") != name and _key(entry) == spki:
             raise InputError(
                 f"{source} is already the key of the member {entry.get('name')!r}.",
                 hint="Each member has its own key. Name another key file, or remove that member: invoke member.remove",
@@ -54,6 +67,7 @@ def _write(stack_name: str, name: str, spki: bytes, roles: tuple[str, ...], sour
     if number < len(present):
         # Removed first: pulumi would keep roles beyond the end of the new list.
         workspaces.PROJECT.unset(stack_name, f"members[{number}].roles")
+    text = base64.b64encode(spki).decode()
     settings: dict[str, str | int] = {f"members[{number}].name": name, f"members[{number}].key": text}
     settings |= {f"members[{number}].roles[{index}]": role for index, role in enumerate(roles)}
     workspaces.PROJECT.configure(stack_name, settings)
@@ -79,8 +93,8 @@ def invite(stack_name: str, name: str, roles: tuple[str, ...], output: Path) -> 
     return made
 
 
-def answered(stack_name: str, path: Path) -> MemberConfiguration:
-    """The member who answered an invitation to this workspace with the file ``path``. Raises InputError."""
+def answered(stack_name: str, path: Path) -> Answered:
+    """The answer in the file ``path`` to an open invitation to this workspace. Raises InputError."""
     try:
         answer = InvitationAnswer.parse(userfile.read(path, invitation.MAX_SIZE))
     except OSError as error:
@@ -99,20 +113,26 @@ def answered(stack_name: str, path: Path) -> MemberConfiguration:
                     f"{path} answers another invitation than the last one to {answer.member}.",
                     hint="Ask for an answer to the last one, or invite again: invoke member.invite",
                 )
-            return MemberConfiguration(found.member, answer.key, found.roles)
+            member = MemberConfiguration(found.member, answer.key, found.roles)
+            earlier = next((_key(entry) for entry in entries(stack_name) if entry.get("name") == found.member), b"")
+            return Answered(path, found, member, key_id(earlier) if earlier else "")
     raise InputError(
         f"{answer.member} has no open invitation to the workspace {stack_name}.",
         hint="Each invitation admits one key. Invite again: invoke member.invite; members: invoke member.list",
     )
 
 
-def admit(stack_name: str, path: Path) -> MemberConfiguration:
-    """Add the member who answered an invitation, with its roles. Raises InputError, see :func:`answered`."""
-    found = answered(stack_name, path)
-    made = _write(stack_name, found.name, found.key, found.roles, path)
-    number = [one.member for one in invitations(stack_name)].index(found.name)
-    workspaces.PROJECT.unset(stack_name, f"invitations[{number}]")
-    return made
+def admit(stack_name: str, answer: Answered) -> MemberConfiguration:
+    """Add the member whose key was compared, with the roles of the invitation. Raises InputError."""
+    # Whatever was asked meanwhile took time, and the file of the answer may have another key by now.
+    present = invitations(stack_name)
+    if answer.invitation not in present:
+        raise InputError(
+            f"The invitation to {answer.member.name} is not open any more.", hint="Invite again: invoke member.invite"
+        )
+    # First, so that no second key can be admitted with it, whatever happens to this command.
+    workspaces.PROJECT.unset(stack_name, f"invitations[{present.index(answer.invitation)}]")
+    return _write(stack_name, answer.member.name, answer.member.key, answer.member.roles, answer.path)
 
 
 def invitations(stack_name: str) -> list[Invitation]:
@@ -125,13 +145,20 @@ def invitations(stack_name: str) -> list[Invitation]:
     ]
 
 
-def remove(stack_name: str, name: str) -> None:
-    """Remove a member from the configuration. Raises InputError when no member has that name."""
-    for number, entry in enumerate(entries(stack_name)):
-        if entry.get("name") == name:
-            workspaces.PROJECT.unset(stack_name, f"members[{number}]")
-            return
-    raise InputError(f"The workspace has no member {name!r}.", hint="Members: invoke member.list")
+def remove(stack_name: str, name: str) -> bool:
+    """Remove a member from the configuration, and the invitation to ``name`` that is open; whether it was a member.
+
+    Raises InputError for a name that is neither a member's nor invited.
+    """
+    invited = [one.member for one in invitations(stack_name)]
+    present = [entry.get("name") for entry in entries(stack_name)]
+    if name not in invited and name not in present:
+        raise InputError(f"The workspace has no member {name!r}.", hint="Members: invoke member.list")
+    if name in invited:
+        workspaces.PROJECT.unset(stack_name, f"invitations[{invited.index(name)}]")
+    if name in present:
+        workspaces.PROJECT.unset(stack_name, f"members[{present.index(name)}]")
+    return name in present
 
 
 def entries(stack_name: str) -> list[dict[str, object]]:
@@ -139,3 +166,11 @@ def entries(stack_name: str) -> list[dict[str, object]]:
     value = workspaces.PROJECT.configuration(stack_name) or {}
     members = value.get("members") or []
     return [entry for entry in members if isinstance(entry, dict)]
+
+
+def _key(entry: Mapping[str, object]) -> bytes:
+    """The key of a member (SPKI), in whichever form the configuration has it; empty if it cannot be read."""
+    try:
+        return public_key.parse(str(entry.get("key")))
+    except InputError:
+        return b""

@@ -15,6 +15,7 @@ from invoke.exceptions import Exit
 
 from cloister import client
 from cloister.errors import InputError
+from cloister.keyfile.public import read_public_key
 from cloister.protocol.invitation import Invitation, InvitationAnswer
 from infra import paths, report, tasks
 from infra.configuration import workspace
@@ -149,10 +150,16 @@ def test_invited_member_is_admitted_once_with_the_roles_of_the_invitation(
         (tmp_path / "absent.json", "cannot be read"),
     ):
         with pytest.raises(InputError, match=sentence):
-            members.admit("lab", path)
+            members.answered("lab", path)
     assert configuration.read_bytes() == before
 
-    assert members.admit("lab", answer).key_digest() == joined.key.id
+    # What is admitted is the key that was compared, and not what its file has by then.
+    compared = members.answered("lab", answer)
+    client.join(sent, answer, tmp_path / "swapped.pem")
+    swapped = members.answered("lab", answer)
+    assert members.admit("lab", compared).key_digest() == joined.key.id
+    with pytest.raises(InputError, match="The invitation to hospital-1 is not open any more"):
+        members.admit("lab", swapped)
     parsed = workspace.parse("lab", workspaces.PROJECT.configuration("lab"))
     assert {one.name: one.roles for one in parsed.members} == {
         "lab": ("owner",),
@@ -160,11 +167,48 @@ def test_invited_member_is_admitted_once_with_the_roles_of_the_invitation(
     }
     assert [one.member for one in parsed.invitations] == ["hospital-2"]
     with pytest.raises(InputError, match="hospital-1 has no open invitation to the workspace lab"):
-        members.admit("lab", answer)
+        members.answered("lab", answer)
 
     client.join(other, answer, tmp_path / "h2.pem")
-    members.admit("lab", answer)
+    members.admit("lab", members.answered("lab", answer))
     assert workspace.parse("lab", workspaces.PROJECT.configuration("lab")).invitations == ()
+
+
+@pytest.mark.engine
+def test_admission_that_is_cut_off_leaves_no_invitation_to_answer_again(
+    configuration: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    sent, answer = tmp_path / "sent.json", tmp_path / "answer.json"
+    members.invite("lab", "hospital-1", ("dataset-provider",), sent)
+    client.join(sent, answer, tmp_path / "h1.pem")
+    compared = members.answered("lab", answer)
+
+    def cut(self: Project, name: str, settings: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(Project, "configure", cut)
+        members.admit("lab", compared)
+    assert (members.entries("lab"), members.invitations("lab")) == ([], [])
+
+
+@pytest.mark.engine
+def test_admission_says_whose_key_it_replaces_and_an_invitation_can_be_taken_back(configuration: Path, tmp_path: Path):
+    first, _ = public(tmp_path, "first")
+    members.add("lab", "hospital-1", first, ("dataset-provider",))
+    sent, answer = tmp_path / "sent.json", tmp_path / "answer.json"
+    members.invite("lab", "hospital-1", ("dataset-provider",), sent)
+    client.join(sent, answer, tmp_path / "h1.pem")
+    known = read_public_key(first).spki
+    assert members.answered("lab", answer).replaces == hashlib.sha256(known).hexdigest()
+
+    assert members.remove("lab", "hospital-1")
+    with pytest.raises(InputError, match="no open invitation"):
+        members.answered("lab", answer)
+    members.invite("lab", "hospital-1", ("dataset-provider",), sent)
+    assert not members.remove("lab", "hospital-1")
+    with pytest.raises(InputError, match="The workspace has no member 'hospital-1'"):
+        members.remove("lab", "hospital-1")
 
 
 @pytest.mark.engine
