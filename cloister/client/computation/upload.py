@@ -3,6 +3,7 @@
 An interrupted upload resumes where it stopped, in the same call or in a later one.
 """
 
+import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -191,16 +192,15 @@ def upload_assets(
         if asset.unpack:
             beyond = checked[-1].beyond(asset.unpacked_size)
             told.warned_of(require_memory(manifest.limits, manifest.results.max_size, 0, beyond))
-    if permit is not None:
-        connection.permit(permit)
-    told.accepted(connection.verdict())
-    told.warned_of(rollback(manifest))
-    uploads = _Uploads(connection, manifest, list(zip(files, checked, strict=True)), told)
-    try:
-        uploads.run()
-    finally:
-        for one in uploads.done():
-            told.uploaded(one)
+    with connection.permitting(permit) if permit is not None else contextlib.nullcontext():
+        told.accepted(connection.verdict())
+        told.warned_of(rollback(manifest))
+        uploads = _Uploads(connection, manifest, list(zip(files, checked, strict=True)), told)
+        try:
+            uploads.run()
+        finally:
+            for one in uploads.done():
+                told.uploaded(one)
     return uploads.done()
 
 

@@ -1,8 +1,9 @@
 """A party's sessions with one CVM, opened and reopened as needed."""
 
+import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -36,7 +37,7 @@ class Connection:
         self._verdict: Verdict | None = None
         self._appraised: Verdict | None = None
         self._evidence: Evidence | None = None
-        self._permit: Callable[[Verdict], None] = lambda verdict: None
+        self._permit: Callable[[Verdict], None] = _permit_all
         self._lock = threading.RLock()
 
     def __enter__(self) -> Self:
@@ -82,6 +83,19 @@ class Connection:
                 opening.channel.close()
                 raise
             opening.channel.close()
+
+    @contextlib.contextmanager
+    def permitting(self, check: Callable[[Verdict], None]) -> Generator[None]:
+        """Within the context, ``check`` permits the machine of each session, or raises: of the present one first, of a
+        later one before it is used. A machine that was reset is another one.
+        """
+        with self._lock:
+            check(self.verdict())
+            self._permit = check
+        try:
+            yield
+        finally:
+            self._permit = _permit_all
 
     def verdict(self) -> Verdict:
         """The verdict under which the session was opened."""
@@ -129,6 +143,10 @@ class Connection:
                 raise
         self.close()
         return do(self.session())
+
+
+def _permit_all(verdict: Verdict) -> None:
+    """Permit the machine of every session."""
 
 
 def is_stale(error: CloisterError) -> bool:

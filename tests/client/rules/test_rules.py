@@ -295,12 +295,31 @@ def test_session_with_a_machine_that_was_reset_takes_another_use(machine, partie
         again = Machine.of(reset, parties)
         submission.submit(again.target(), parties.keys["lab"], manifest).close()
         consent_by_rule(connection, manifest, rule, today=TODAY)
-        connection.close()
-        connection.session()
+        consent_by_rule(connection, manifest, rule, today=TODAY)
         connection.close()
         connection.target = again.target(manifest)
         with pytest.raises(InputError, match="is used up: it permits 1"):
+            consent_by_rule(connection, manifest, rule, today=TODAY)
+        connection.session()  # what else the party does there takes none
+
+
+def test_upload_that_goes_on_at_a_machine_that_was_reset_asks_the_rule_again(machine):
+    seen = []
+
+    def once(verdict):
+        seen.append(verdict.claims.event_log_key)
+        if len(seen) > 1:
+            raise InputError("Used up.")
+
+    manifest = machine.submit()
+    with machine.connection(KEY, manifest) as connection:
+        with connection.permitting(once):
             connection.session()
+            connection.close()
+            with pytest.raises(InputError, match="Used up"):
+                connection.session()
+        connection.session()
+    assert len(seen) == 2
 
 
 def test_rule_is_not_overwritten(machine, rule):
