@@ -222,9 +222,7 @@ class Machine:
         standing = StandingRule.load(Path(rule))
         ruled = self._history.ruled() if self._history else contextlib.nullcontext()
         with self._ended_if_interrupted(), ruled:
-            return consent_by_rule(
-                self._connection, self.manifest, standing, report=report or CallbackReport(progress)
-            )
+            return consent_by_rule(self._connection, self.manifest, standing, report=report or CallbackReport(progress))
 
     def withdraw(self) -> tuple[str, ...]:
         """Take this provider's consents back, which ends the computation. Returns the names of its assets."""
