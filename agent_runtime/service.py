@@ -130,7 +130,7 @@ class Service:
         for slot in computation.slots.all():
             answer.results.add(
                 consumer=slot.consumer,
-                ready=slot.key is not None and computation.is_released(slot.consumer),
+                ready=slot.key is not None and computation.delivery.is_released(slot.consumer),
                 consumed=bool(slot.consumed_at),
                 consumed_at=slot.consumed_at,
             )

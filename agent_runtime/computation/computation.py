@@ -2,13 +2,13 @@
 
 import contextlib
 from collections.abc import Generator, Iterator
-from dataclasses import replace
 
 from agent_runtime.computation import authorization, capacity, consents, job_from_manifest
 from agent_runtime.computation.assets import AssetStore
 from agent_runtime.computation.consents import Consents
 from agent_runtime.computation.context import ComputationContext
 from agent_runtime.computation.decisions import Decisions, ResultSummary
+from agent_runtime.computation.delivery import Delivery
 from agent_runtime.computation.logs import ReadableLogs
 from agent_runtime.computation.receipt import SignedReceipt
 from agent_runtime.computation.results import ResultSlots
@@ -28,7 +28,8 @@ NOT_STARTED = "NOT_STARTED"
 
 
 class Computation:
-    """The machine's one computation. ``lifecycle`` has its state; only the methods here and ``decisions`` change it.
+    """The machine's one computation. ``lifecycle`` has its state; only the methods here, ``delivery`` and ``decisions``
+    change it.
 
     ``hold`` says whether the run waits for the owner after the last asset.
     """
@@ -41,6 +42,7 @@ class Computation:
         self._held_until: float | None = None
         self.lifecycle = Lifecycle(context)
         self._run = Run(context, self.lifecycle, self._consents)
+        self.delivery = Delivery(self.lifecycle, self._run, context.slots)
         self.decisions = Decisions(self.lifecycle, self._run, context.slots)
 
     @property
@@ -183,99 +185,33 @@ class Computation:
             raise self.lifecycle.not_ready("Assets cannot be uploaded")
 
     def ciphertext(self, consumer: str, offset: int, session: BoundSession) -> tuple[int, Iterator[bytes]]:
-        """Size of a consumer's slot, and its bytes from ``offset`` on. They end with a refusal when the slot is wiped.
-
-        Raises CallRefusal NOT_AUTHORIZED, NOT_READY, EXPIRED, CONSUMED or MALFORMED.
+        """Size of a slot, and its bytes from ``offset`` on, which end with a refusal when it is wiped, see
+        :meth:`Delivery.ciphertext`.
         """
         with self._deciding():
-            self._require_slot(consumer, session)
-            slots = self._context.slots
-            size, pieces = slots.size(consumer), slots.read(consumer, offset)
+            size, pieces = self.delivery.ciphertext(consumer, offset, session)
         return size, self._while_released(pieces, consumer, session)
 
     def _while_released(self, pieces: Iterator[bytes], consumer: str, session: BoundSession) -> Iterator[bytes]:
         for piece in pieces:
             with self._deciding():
-                self._require_slot(consumer, session)
+                self.delivery.require_slot(consumer, session)
             yield piece
 
-    def _require_slot(self, consumer: str, session: BoundSession) -> None:
-        """Raises CallRefusal unless results are released and the slot belongs to this session's party.
-
-        The lock is held.
-        """
-        authorization.require_consumer(session, consumer, self.lifecycle.require_manifest())
-        if self.lifecycle.detail == Reason.EXPIRED and not self._context.slots.consumed_at(consumer):
-            raise CallRefusal(Reason.EXPIRED, "The result expired before it was fetched, and was deleted.")
-        if self.lifecycle.state not in (State.CONSUMING, State.COMPLETE) and not self._is_preview(consumer):
-            raise self.lifecycle.not_ready("There is no result")
-
-    def is_released(self, consumer: str) -> bool:
-        """Return whether the slot of a consumer can be fetched now, if its key was not released yet."""
-        return self.lifecycle.state is State.CONSUMING or self._is_preview(consumer)
-
-    def _is_preview(self, consumer: str) -> bool:
-        """Whether a party may fetch its slot before it decides on the result."""
-        manifest = self.lifecycle.manifest
-        return self.lifecycle.state is State.APPROVAL and manifest is not None and consumer in manifest.results.readers
-
-    def logs_for(self, session: BoundSession, *, follow: bool) -> ReadableLogs:
-        """Return what the manifest lets this session read of the logs now.
-
-        Log readers only, whatever other roles a key has.
-
-        Raises CallRefusal NOT_READY when that is nothing yet, but not with ``follow``.
-        """
+    def release(self, consumer: str, digest: bytes, session: BoundSession) -> tuple[bytes, tuple[Approval, ...]]:
+        """Release the key of a slot, with the approvals, see :meth:`Delivery.release_key`."""
         with self._deciding():
-            return self._readable_logs(session, follow=follow)
-
-    def _readable_logs(self, session: BoundSession, *, follow: bool) -> ReadableLogs:
-        manifest, state = self.lifecycle.require_manifest(), self.lifecycle.state
-        authorization.require_reader(session, manifest)
-        if self._run.logs.wiped:
-            raise self.lifecycle.not_ready("The logs are wiped and cannot be read")
-        if self.lifecycle.withheld:
-            if not follow or self.lifecycle.ended is not None:
-                raise self.lifecycle.not_ready("The logs are held back until the result is approved, and it is not")
-            return self._run.logs.closed()
-        now = self._run.logs.live() if manifest.logs.release == "live" else self._run.logs.closed()
-        if state is State.CONSUMING or state in FINAL_STATES:
-            # After a stop, the runner may still replace what only a look at the end shows.
-            return replace(now, ending=True) if self._run.writing else self._run.logs.whole()
-        if state is State.RUNNING and manifest.logs.release == "live":
-            return now
-        if not follow:
-            raise self.lifecycle.not_ready("The logs are not available")
-        return self._run.logs.closed()
+            return self.delivery.release_key(consumer, digest, session), self.decisions.approvals()
 
     def receipt_for(self, session: BoundSession) -> SignedReceipt:
-        """The receipt and its evidence. Only for those who receive the result: the algorithm chose its files' names."""
-        authorization.require_role(session, authorization.CONSUMER)
+        """The receipt and its evidence, see :meth:`Delivery.receipt`."""
         with self._deciding():
-            if self._run.receipt is None or self.lifecycle.withheld:
-                raise self.lifecycle.not_ready("There is no receipt")
-            return self._run.receipt
+            return self.delivery.receipt(session)
 
-    def release(self, consumer: str, digest: bytes, session: BoundSession) -> tuple[bytes, tuple[Approval, ...]]:
-        """Release the key of a slot, once, with the approvals. ``digest`` shows that the consumer has the whole
-        ciphertext.
-        """
+    def logs_for(self, session: BoundSession, *, follow: bool) -> ReadableLogs:
+        """What a session may read of the logs now, see :meth:`Delivery.logs`."""
         with self._deciding():
-            return self._release(consumer, digest, session), self.decisions.approvals()
-
-    def _release(self, consumer: str, digest: bytes, session: BoundSession) -> bytes:
-        self._require_slot(consumer, session)
-        if consumer in session.released:
-            return session.released[consumer]
-        self._context.slots.check_digest(consumer, digest)
-        preview = self.lifecycle.state is State.APPROVAL
-        kind = EventKind.RESULT_PREVIEWED if preview else EventKind.RESULT_CONSUMED
-        event = self.lifecycle.append(kind, actor=session.key_id, detail={"consumer": consumer})
-        key = self._context.slots.release(consumer, event.time)
-        session.released[consumer] = key
-        if not preview and self._context.slots.all_released():
-            self.lifecycle.end(State.COMPLETE, EventKind.COMPLETED)
-        return key
+            return self.delivery.logs(session, follow=follow)
 
     def withdraw(self, signature: bytes, session: BoundSession) -> None:
         """End the computation on a provider's word, see :meth:`Decisions.withdraw`."""

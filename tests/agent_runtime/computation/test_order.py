@@ -58,8 +58,9 @@ _CASES: list[tuple[Callable[[World], str], dict[str, str]]] = [
         "result-approved", "the lab's key": DONE, "the stop": DONE, "the hospital's key": "stopped"}),
     (waiting, {"the approval": DONE, "the lab's key": DONE, "the withdrawal": "result-consumed", "the preview": DONE,
         "the hospital's key": DONE, "the stop": "completed"}),
-    (waiting, {"the approval": DONE, "the logs": DONE, "the withdrawal": DONE, "the lab's key": "withdrawn",
-        "the preview": "withdrawn"}),
+    (waiting, {"the approval": DONE, "the logs": DONE, "the receipt": DONE, "the names": DONE}),
+    (waiting, {"the approval": DONE, "the withdrawal": DONE, "the lab's key": "withdrawn", "the preview": "withdrawn",
+        "the logs": "withdrawn"}),
     (waiting, {"the rejection": DONE, "the names": "result-rejected", "the approval":
         "result-rejected", "the withdrawal": "result-rejected", "the preview": "result-rejected", "the logs":
         "result-rejected", "the stop": "result-rejected"}),
