@@ -1,12 +1,16 @@
 """The verb ``reject``."""
 
-from cloister.cli.shell.options import MANIFEST, PARTY
+from cloister.cli.shell import show
+from cloister.cli.shell.options import JSON, MANIFEST, PARTY
 from cloister.cli.shell.settings import Settings, party_verb
 
 
-@party_verb(options=[*PARTY, MANIFEST])
+@party_verb(options=[*PARTY, MANIFEST, JSON])
 def reject(settings: Settings) -> None:
     """Reject a result that waits for your approval: no one receives it, and everything of all parties is wiped."""
     with settings.connect(settings.manifest()) as machine:
         machine.reject()
+        if settings.json:
+            show.facts({"done": "rejected", "address": str(machine.address)})
+            return
         print(f"Rejected: no one receives the result, and everything at {machine.address} is wiped.")

@@ -1,13 +1,13 @@
 """The verb ``reset``."""
 
 from cloister.cli.shell import show
-from cloister.cli.shell.options import PARTY
+from cloister.cli.shell.options import JSON, PARTY
 from cloister.cli.shell.settings import Settings, party_verb
 
 
 @party_verb(
     interrupted="If the machine accepted the reset, it reboots anyway; `attest` shows when it is back.",
-    options=PARTY,
+    options=[*PARTY, JSON],
     help={"detach": "do not wait until the machine is back"},
 )
 def reset(settings: Settings, detach: bool = False) -> None:
@@ -15,6 +15,8 @@ def reset(settings: Settings, detach: bool = False) -> None:
     with settings.connect() as machine:
 
         def accepted() -> None:
+            if detach and settings.json:
+                return
             if detach:
                 print(f"Resetting: the machine at {machine.address}.")
             else:
@@ -23,5 +25,7 @@ def reset(settings: Settings, detach: bool = False) -> None:
                 )
 
         machine.reset(wait=not detach, accepted=accepted)
-        if not detach:
+        if settings.json:
+            show.facts({"done": "reset", "address": str(machine.address)})
+        elif not detach:
             print(f"Ready: the machine at {machine.address}, accepted by your policy, without a manifest.")

@@ -1,8 +1,9 @@
 """The verb ``rule``."""
 
+from cloister.cli.shell import show
 from cloister.cli.shell.arguments import named_paths
 from cloister.cli.shell.command_line import program
-from cloister.cli.shell.options import KEY, POLICY
+from cloister.cli.shell.options import JSON, KEY, POLICY
 from cloister.cli.shell.settings import Settings, party_verb
 
 
@@ -10,7 +11,7 @@ from cloister.cli.shell.settings import Settings, party_verb
     positional=["manifest"],
     required=["until"],
     repeated=["data"],
-    options=[KEY, POLICY],
+    options=[KEY, POLICY, JSON],
     help={
         "manifest": "a manifest that you have reviewed: the rule permits computations like it",
         "until": "the last day on which the rule permits any, in UTC, such as 2026-12-31",
@@ -31,6 +32,9 @@ def rule(
     settings.key()
     settings.policy()
     made = settings.party.write_rule(manifest, output, until=until, uses=uses, data=named_paths("data", data or ()))
+    if settings.json:
+        show.facts({"rule": output, "uses": made.uses, "until": made.until().isoformat()})
+        return
     count = f"{made.uses} computation{'' if made.uses == 1 else 's'}"
     print(f"Written: {output}. It permits {count} like {manifest} until {made.until()}.")
     print("It fixes everything in the manifest but its id, name and description, and what other providers upload.")

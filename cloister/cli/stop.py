@@ -1,13 +1,17 @@
 """The verb ``stop``."""
 
+from cloister.cli.shell import show
 from cloister.cli.shell.command_line import program
-from cloister.cli.shell.options import PARTY
+from cloister.cli.shell.options import JSON, PARTY
 from cloister.cli.shell.settings import Settings, party_verb
 
 
-@party_verb(options=PARTY)
+@party_verb(options=[*PARTY, JSON])
 def stop(settings: Settings) -> None:
     """Stop the computation for good; everything that was uploaded is wiped."""
     with settings.connect() as machine:
         machine.stop()
+        if settings.json:
+            show.facts({"done": "stopped", "address": str(machine.address)})
+            return
         print(f"Stopped: the computation at {machine.address}. `{program()} reset` prepares for another one.")

@@ -1,13 +1,17 @@
 """The verb ``withdraw``."""
 
-from cloister.cli.shell.options import MANIFEST, PARTY
+from cloister.cli.shell import show
+from cloister.cli.shell.options import JSON, MANIFEST, PARTY
 from cloister.cli.shell.settings import Settings, party_verb
 
 
-@party_verb(options=[*PARTY, MANIFEST])
+@party_verb(options=[*PARTY, MANIFEST, JSON])
 def withdraw(settings: Settings) -> None:
     """Take your consent back: the computation ends, and everything of all parties is wiped."""
     with settings.connect(settings.manifest()) as machine:
         assets = machine.withdraw()
+        if settings.json:
+            show.facts({"done": "withdrawn", "address": str(machine.address), "assets": list(assets)})
+            return
         print(f"Withdrawn: your consent to the use of {', '.join(assets)}.")
         print(f"The computation has ended, and everything of all parties at {machine.address} is wiped.")

@@ -10,6 +10,7 @@ import pytest
 from invoke.program import Program
 
 from cloister.cli import collection
+from tests import output_schema
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,8 @@ def runner(capsys: pytest.CaptureFixture[str]) -> Cloister:
             sys.argv = before
         said = capsys.readouterr()
         printed = "".join(line for line in said.out.splitlines(keepends=True) if not _LOG.match(line))
+        if "--json" in words and printed:
+            output_schema.validate(str(words[0]), printed)
         lines = said.err.splitlines(keepends=True)
         noted = [line for line in lines if line.startswith(_NOTE)]
         return Done(code, printed, "".join(line for line in lines if line not in noted), "".join(noted))

@@ -7,6 +7,7 @@ import pytest
 
 from cloister import client
 from cloister.client.packages.bundle import Bundle
+from cloister.client.packages.lock import PackageLock
 from cloister.units import parse_size
 
 
@@ -33,3 +34,12 @@ def test_verb_says_the_memory_to_write(
     assert parse_size(memory) >= unpacked + (256 << 20)
     value = json.loads(cloister("bundle", tmp_path / "x.txt", "--json").out)
     assert (value["unpacked_size"], value["suggested_memory"]) == (unpacked, memory)
+
+
+def test_verb_lists_what_was_locked(cloister, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = PackageLock(tmp_path / "x.lock", (), ("--index-url https://packages",), {"numpy": "2.2.4"})
+    monkeypatch.setattr(client, "lock_requirements", lambda *paths, **more: made, raising=False)
+
+    value = json.loads(cloister("lock", tmp_path / "x.txt", "--json").out)
+
+    assert (value["lock"], value["image_packages"]) == (str(tmp_path / "x.lock"), {"numpy": "2.2.4"})

@@ -2,6 +2,7 @@
 
 import http.client
 import importlib.util
+import json
 import os
 import re
 import signal
@@ -11,6 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from cloister import client
 from cloister.attestation.policy.policy import Policy
 
 WHERE = ("--workspace", "workspace.json", "--policy", "policy.json", "--key", "lab.pem")
@@ -116,3 +118,14 @@ def test_list_of_verbs_needs_none_of_its_packages():
     program = "import sys; from cloister.cli import VERBS; print({'starlette', 'uvicorn', 'jinja2'} & set(sys.modules))"
     said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=os.environ)
     assert said.stdout.strip() == "set()"
+
+
+def test_address_is_printed_as_json(machine, folder, cloister, monkeypatch):
+    def serve(machines, key, *, port, reader, opened):
+        opened("http://127.0.0.1:1/x/enter?token=y")
+
+    monkeypatch.setattr(client, "serve_page", serve, raising=False)
+
+    said = json.loads(cloister("page", *WHERE, "--json").out)
+
+    assert said == {"address": "http://127.0.0.1:1/x/enter?token=y", "machines": ["trial/main"]}

@@ -15,6 +15,7 @@ LARGE_FOLDERS = {
     "benchmarks": "one file for each benchmark",
     "cloister/attestation": "a folder for each vendor and the steps of a verdict",
     "cloister/cli": "one file for each verb of a party",
+    "cloister/protocol/schemas/output": "one schema for each verb",
     "cloister/protocol": "one file for each document, rule or format that both ends compute",
 }
 _STAND_IN = "the test kit's stand-in for the class of the product"

@@ -36,9 +36,9 @@ _HEADERS = tuple((name.lower().encode(), value.encode()) for name, value in HEAD
 _OWN = frozenset({b"same-origin", b"none"})
 """Sec-Fetch-Site of requests that the page itself or the user makes (W3C, "Fetch Metadata Request Headers")."""
 
-_ENTER = "Open the address that `cloister page` printed."
+_ENTER = "Open the address that the command printed."
 _FOREIGN = "Another page made this request. Type or copy the address into the browser."
-_SPENT = "This address has been used. Start `cloister page` again, and open the address that it prints then."
+_SPENT = "This address has been used. Start the command again, and open the address that it prints then."
 
 
 class _Refused(Exception):

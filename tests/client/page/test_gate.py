@@ -75,7 +75,7 @@ def test_without_the_cookie_every_path_answers_the_same(page, path, cookie):
     headers = [("Cookie", cookie.format(name=name, value=value))] if cookie else []
     answer = page.send(page.root + path, headers)
     elsewhere = page.send("/" + path, headers)
-    assert (answer.status, answer.body) == (403, b"Open the address that `cloister page` printed.\n")
+    assert (answer.status, answer.body) == (403, b"Open the address that the command printed.\n")
     assert (elsewhere.status, elsewhere.body) == (answer.status, answer.body)
 
 
