@@ -10,14 +10,15 @@ from cloister.cli.shell.settings import Settings, party_verb
     interrupted="Nothing was decided.",
     options=[*PARTY, MANIFEST, JSON],
     help={
+        "result": "the result that you fetched and read: refuse if another one waits",
         "look": "only show what the result has, and decide nothing",
         "yes": "approve without asking",
     },
 )
-def approve(settings: Settings, look: bool = False, yes: bool = False) -> None:
+def approve(settings: Settings, result: str | None = None, look: bool = False, yes: bool = False) -> None:
     """Approve a result that waits for you: the last approval releases it."""
     with settings.connect(settings.manifest()) as machine:
-        preview = machine.preview()
+        preview = machine.preview(read=result)
         if settings.json:
             show.facts(preview.value())
         else:

@@ -90,7 +90,8 @@ def test_approver_of_files_reads_them_first_and_proves_them_afterwards(cloister,
     alone = cloister("verify-result", "preview.zip", "--policy", "policy.json")
     assert (alone.code, "The approval of hospital-2 is missing." in alone.err) == (3, True)
 
-    assert cloister("approve", *as_party("hospital-2"), "--yes").code == 0
+    assert "approve --result preview.zip" in preview.out
+    assert cloister("approve", *as_party("hospital-2"), "--result", "preview.zip", "--yes").code == 0
     shown = cloister("events", *as_party("lab"), "--save", "events.jsonl").out
     assert "fetched the result to decide on it" in shown
     verified = cloister("verify-result", "preview.zip", "--policy", "policy.json", "--approvals", "events.jsonl")

@@ -20,6 +20,7 @@ from cloister.client.html.parts import one_line
 from cloister.client.party.callback import CallbackReport, OnProgress
 from cloister.client.party.machine_events import MachineEvents
 from cloister.client.result.fetch import FetchedResult, ResultReport, fetch_result
+from cloister.client.result.preview import require_read
 from cloister.client.rules.consent import consent_by_rule
 from cloister.client.rules.rule import StandingRule
 from cloister.endpoint import Address
@@ -230,9 +231,18 @@ class Machine:
 
     # ---- approvers
 
-    def preview(self) -> ResultPreview:
-        """Names and sizes of the files of a result that waits for this party's approval."""
-        return decisions.preview_result(self._connection, self.manifest)
+    def preview(self, *, read: FilePath | None = None) -> ResultPreview:
+        """Names and sizes of the files of a result that waits for this party's approval.
+
+        Args:
+            read: the result that the party fetched to decide on it: must be the one that waits, which it is not if the
+                machine was reset since. None if it fetched none.
+        """
+        found = decisions.preview_result(self._connection, self.manifest)
+        if read is not None:
+            target = self._connection.target
+            require_read(found, Path(read), target.policy, collateral=target.collateral)
+        return found
 
     def approve(self, preview: ResultPreview) -> None:
         """Approve the result that ``preview`` is of: the last approval releases it."""

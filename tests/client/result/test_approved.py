@@ -12,6 +12,7 @@ from cloister.client.result import proof
 from cloister.client.result.claims import ClaimOutcome
 from cloister.client.result.download import fetch_ciphertext, finish_result
 from cloister.client.result.pending import has_pending_key
+from cloister.client.result.preview import require_read
 from cloister.client.result.proof import verify_result
 from cloister.errors import InputError, ProofError
 from cloister.protocol import approval, canonical, transcript
@@ -186,6 +187,20 @@ def test_approver_reads_the_files_before_it_decides(machine, running, tmp_path):
     approve(machine, manifest, "hospital-2")
     fetch(machine, manifest, "lab", tmp_path / "results.zip")
     assert verify_result(preview, machine.policy, approvals=listed(tmp_path / "results.zip")).accepted
+
+
+def test_result_that_an_approver_has_read_must_be_the_one_that_waits(machine, running, made, tmp_path):
+    """A machine that was reset in between has computed another result of the same manifest."""
+    machine, manifest = waiting(machine.parties, running, FILES)
+    fetch(machine, manifest, "hospital-2", tmp_path / "preview.zip")
+    with machine.connection("hospital-2", manifest) as connection:
+        found = preview_result(connection, manifest)
+
+    require_read(found, tmp_path / "preview.zip", machine.policy)
+    with pytest.raises(ProofError, match=r"is not the result that waits \(its receipt: "):
+        require_read(dataclasses.replace(found, receipt=bytes(32)), tmp_path / "preview.zip", machine.policy)
+    with pytest.raises(ProofError, match="The result is not proven"):
+        require_read(found, made[0], machine.policy)
 
 
 def test_preview_names_files_and_sizes_and_is_about_the_receipt_in_the_log(machine, running):
