@@ -10,7 +10,7 @@ from agent_runtime.limits import Limits
 from cloister.client.connection.refusal import Refusal
 from tests.agent_fixture import running_agent
 from tests.agent_runtime.decisions import CALLS, SECONDS, events
-from tests.agent_runtime.fair_lock import at_one_time
+from tests.agent_runtime.fair_lock import at_one_time, install
 from tests.agent_runtime.world import DATA, TRAIN, World, new_key
 
 RESULTS = {"consumers": ["lab", "hospital"], "expires": SECONDS, "max": 1 << 20}
@@ -93,7 +93,7 @@ def test_decisions_at_one_time_are_made_one_after_the_other(
         for name in told:
             party, make = CALLS[name]
             calls[name] = make(world, stack.enter_context(world.session(party)), party)
-        found = at_one_time(world.running.agent.computation.lifecycle, calls)
+        found = at_one_time(install(world.running.agent), calls)
     assert {name: answer(one) for name, one in found.items()} == told
     assert [event["state"] in ("Complete", "Failed", "Stopped") for event in events(world)].count(True) <= 1
 

@@ -20,7 +20,7 @@ from cloister.protocol.events import EventKind, State
 from cloister.v1 import agent_pb2
 from tests.agent_fixture import RunningAgent, running_agent
 from tests.agent_runtime.decisions import CALLS, RELEASES
-from tests.agent_runtime.fair_lock import at_one_time
+from tests.agent_runtime.fair_lock import at_one_time, install
 from tests.agent_runtime.world import World, new_key, pieces
 from tests.faults.invariants import Invariants
 
@@ -60,6 +60,7 @@ class RunStates(RuleBasedStateMachine):
         self.manifest = self.world.compose()
         self.submitted = False
         self.sessions: dict[str, Session] = {}
+        self.lock = install(running.agent)
         self.observer = Connection(Target(running.address, running.policy()), KEYS["owner"])
         self._around.callback(self.observer.close)
         self.seen = SeenAgent(running)
@@ -188,7 +189,7 @@ class RunStates(RuleBasedStateMachine):
     def at_one_time(self, names: list[str]) -> None:
         """Decisions of several parties, each of which waits for the one before it."""
         calls = {name: CALLS[name][1](self.world, self.session(CALLS[name][0]), CALLS[name][0]) for name in names}
-        found = at_one_time(self.world.running.agent.computation.lifecycle, calls)
+        found = at_one_time(self.lock, calls)
         for name in RELEASES & found.keys():
             if isinstance(key := found[name], bytes):
                 self.promises.found_key(CALLS[name][0], key)
@@ -234,6 +235,7 @@ class RunStates(RuleBasedStateMachine):
 
     @invariant()
     def no_promise_is_broken(self) -> None:
+        assert self.lock.unlocked == []
         if self.submitted:
             events = self.promises.check()
             slots: ResultSlots = self.world.running.agent.computation.slots
