@@ -22,7 +22,7 @@ from tests.faults.scenario import Scenario
 
 pytestmark = [pytest.mark.vm, pytest.mark.faults]
 
-FAULTS, SEED, PER_STEP, AGAIN = 20, 3, 5, 0.7
+SEEDS, FAULTS, PER_STEP, AGAIN = range(3, 7), 5, 5, 0.7
 INSIDE = ("frame", "store", "runner")
 """Kinds that need what only the machine itself has: its TLS key, its file systems, its processes."""
 
@@ -98,7 +98,8 @@ class BootedMachine:
                 os.kill(process.pid, number)
 
 
-def test_faults_in_a_booted_machine_break_no_promise(base_image: Image, tmp_path: Path) -> None:
+@pytest.mark.parametrize("seed", SEEDS)
+def test_faults_in_a_booted_machine_break_no_promise(base_image: Image, tmp_path: Path, seed: int) -> None:
     @contextmanager
     def booted(folder: Path) -> Iterator[Computation]:
         parties = parties_with_files(folder / "parties")
@@ -108,7 +109,7 @@ def test_faults_in_a_booted_machine_break_no_promise(base_image: Image, tmp_path
             yield Computation.prepare(BootedMachine(host, folder / "store"), parties)
 
     kinds = [kind for kind in KINDS if not kind.name.startswith((*INSIDE, "TPM gone", "agent killed"))]
-    scenario = Scenario(SEED, tmp_path, started=booted, kinds=[*kinds, *ENDS], per_step=PER_STEP, again=AGAIN)
+    scenario = Scenario(seed, tmp_path, started=booted, kinds=[*kinds, *ENDS], per_step=PER_STEP, again=AGAIN)
     try:
         scenario.run(FAULTS)
     finally:
