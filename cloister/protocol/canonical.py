@@ -111,11 +111,23 @@ def parse(data: bytes, *, what: str, limit: int) -> Any:
     return value
 
 
+def _is_plainly_canonical(data: bytes, value: Any) -> bool:
+    """Whether ``data`` is the canonical form of its ``value``, as far as a quick look tells: False decides nothing.
+
+    Of what :func:`parse` lets through, the standard library writes ASCII exactly as RFC 8785 demands: the shortest
+    escapes, and members in the order of their characters, which is that of UTF-16 code units. This is ten times as
+    quick, and a log has tens of thousands of events.
+    """
+    if not data.isascii():
+        return False
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode() == data
+
+
 def parse_canonical(data: bytes, *, what: str, limit: int) -> Any:
     """Like :func:`parse`, for documents whose bytes are digested: they must be the canonical form of their value."""
     value = parse(data, what=what, limit=limit)
     try:
-        same = encode(value) == data
+        same = _is_plainly_canonical(data, value) or encode(value) == data
     except FormatError:
         same = False
     if not same:

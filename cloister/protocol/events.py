@@ -1,5 +1,7 @@
 """The event log: events in canonical JSON, each with the digest of the previous one, each signed by the agent."""
 
+import functools
+import hashlib
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Self
@@ -100,9 +102,14 @@ class Event:
             value["actor"] = self.actor
         return value
 
+    @functools.cached_property
+    def encoded(self) -> bytes:
+        """The canonical event: what is signed, and what the next event names the digest of."""
+        return canonical.encode(self.value())
+
     def digest(self) -> bytes:
         """SHA-256 of the canonical event: the ``previous`` of the next one, and the head of the log."""
-        return canonical.digest(self.value())
+        return hashlib.sha256(self.encoded).digest()
 
 
 @dataclass(frozen=True)
@@ -120,20 +127,23 @@ class Record:
         schema.validate("event", value, what=what)
         event = value["event"]
         canonical.from_time(event["time"], what="An event's time")
-        return cls(
-            event=Event(
-                sequence=event["sequence"],
-                previous=event["previous"],
-                time=event["time"],
-                uptime=event["uptime"],
-                kind=EventKind(event["kind"]),
-                state=State(event["state"]),
-                manifest=event.get("manifest"),
-                actor=event.get("actor"),
-                detail=event["detail"],
-            ),
-            signature=canonical.from_base64(value["signature"], what="An event's signature"),
+        parsed = Event(
+            sequence=event["sequence"],
+            previous=event["previous"],
+            time=event["time"],
+            uptime=event["uptime"],
+            kind=EventKind(event["kind"]),
+            state=State(event["state"]),
+            manifest=event.get("manifest"),
+            actor=event.get("actor"),
+            detail=event["detail"],
         )
+        # The line is in canonical form, and so is the event in it: a long log is encoded once and not four times.
+        signature = value["signature"]
+        parsed.__dict__["encoded"] = line.removeprefix(b'{"event":').removesuffix(
+            b',"signature":"%b"}' % signature.encode()
+        )
+        return cls(event=parsed, signature=canonical.from_base64(signature, what="An event's signature"))
 
     def encode(self) -> bytes:
         """The line, without a newline."""
@@ -145,7 +155,7 @@ _LABEL = b"cloister/v1/event\0"
 
 def sign(event: Event, key: ed25519.Ed25519PrivateKey) -> Record:
     """The record of ``event``: Ed25519 over a label and the canonical event."""
-    return Record(event, key.sign(_LABEL + canonical.encode(event.value())))
+    return Record(event, key.sign(_LABEL + event.encoded))
 
 
 class EventChain:
@@ -176,7 +186,7 @@ class EventChain:
                 f"Event {event.sequence}: the digest of the previous event differs "
                 f"(in the event: {event.previous[:16]}..., of that event: {self.head.hex()[:16]}...)."
             )
-        if not signingkey.verify(self._key, record.signature, _LABEL + canonical.encode(event.value())):
+        if not signingkey.verify(self._key, record.signature, _LABEL + event.encoded):
             raise ProofError(f"Event {event.sequence} is not signed by the event-log key in the evidence.")
         self.head = event.digest()
         self.count += 1

@@ -1,8 +1,10 @@
 """Canonical JSON: one text for one value, and ambiguous text is rejected."""
 
 import datetime
+import json
 
 import pytest
+import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,6 +21,49 @@ _VALUES = st.recursive(
 @given(_VALUES)
 def test_encoded_value_parses_to_the_same_value(value):
     assert canonical.parse_canonical(canonical.encode(value), what="It", limit=1_000_000) == value
+
+
+_ASCII = st.text(st.characters(max_codepoint=0x7F), max_size=12)
+_PLAIN = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | _ASCII,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(_ASCII, inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@given(_VALUES | _PLAIN, st.booleans(), st.booleans(), st.sampled_from([(",", ":"), (", ", ": "), (",", ": ")]))
+def test_exactly_the_canonical_form_is_accepted(value, ascii_only, in_order, separators):
+    """Of any JSON of a value, that is accepted which the library for RFC 8785 writes."""
+    written = json.dumps(value, ensure_ascii=ascii_only, sort_keys=in_order, separators=separators)
+    data = written.encode("utf-8", "surrogatepass")
+    try:
+        found = canonical.parse_canonical(data, what="It", limit=1_000_000)
+    except FormatError:
+        assert data != canonical.encode(value)
+    else:
+        assert found == value
+        assert data == rfc8785.dumps(value)
+
+
+@pytest.mark.parametrize(
+    ("text", "canonical_text"),
+    [
+        ('{"\ufb33":1,"\U0001f600":2}', '{"\U0001f600":2,"\ufb33":1}'),
+        ('{"a":"\\u0041"}', '{"a":"A"}'),
+        ('{"a":"\\u000a"}', '{"a":"\\n"}'),
+        ('{"a":"\\/"}', '{"a":"/"}'),
+        ('{"b":1,"a":2}', '{"a":2,"b":1}'),
+        ('{"a":-0}', '{"a":0}'),
+        ('{"a": 1}', '{"a":1}'),
+        ('{"a":"\\u001F"}', '{"a":"\\u001f"}'),
+    ],
+)
+def test_another_spelling_of_the_same_value_is_rejected(text, canonical_text):
+    value = canonical.parse(text.encode(), what="It", limit=1000)
+    assert canonical.encode(value).decode() == canonical_text
+    assert canonical.parse_canonical(canonical_text.encode(), what="It", limit=1000) == value
+    with pytest.raises(FormatError, match="not in canonical form"):
+        canonical.parse_canonical(text.encode(), what="It", limit=1000)
 
 
 def test_members_are_sorted_by_utf16_code_units():

@@ -43,6 +43,15 @@ def _check(records):
     return chain
 
 
+@pytest.mark.parametrize("name", ["d", "\u00e4\U0001f600", 'a","signature":"', "\n\x7f"])
+def test_parsed_event_has_the_bytes_that_were_signed(name):
+    event = dataclasses.replace(_log(1)[0].event, detail={"asset": name}, actor="ab" * 32, manifest="cd" * 32)
+    parsed = Record.parse(events.sign(event, _KEY).encode()).event
+    assert parsed == event
+    assert parsed.encoded == canonical.encode(event.value()) == event.encoded
+    assert dataclasses.replace(parsed, uptime=7).encoded != parsed.encoded
+
+
 def test_complete_log_leads_to_its_head():
     records = _log()
     chain = _check(records)
