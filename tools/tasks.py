@@ -212,7 +212,29 @@ def browser(c: Any, match: str = "", pictures: str = "") -> None:
     _end(suites.run([suites.TESTS / "browser"], match=match))
 
 
+@verb(help={"match": "only tests whose names match this expression (pytest -k)"})
+def pulumi(c: Any, match: str = "") -> None:
+    """Use the component from a TypeScript program, and generate its packages again (fetches 100 MB; minutes)."""
+    from tools import suites
+
+    suites.require_packages("infra.component")
+    _end(suites.run([suites.TESTS / "infra" / "component"], match=match))
+
+
 namespace = Collection(
-    "test", browser, engine, examples, exhaustive, faults, flavors, kinds, load, machines, packages, sandbox, scratch
+    "test",
+    browser,
+    engine,
+    examples,
+    exhaustive,
+    faults,
+    flavors,
+    kinds,
+    load,
+    machines,
+    packages,
+    pulumi,
+    sandbox,
+    scratch,
 )
 namespace.add_task(test, default=True)

@@ -3,6 +3,7 @@
 import pulumi
 
 from cloister.protocol import canonical
+from infra.backends.component import WorkspaceBase
 from infra.backends.descriptor import boot_configurations, describe
 from infra.backends.rolling import RollingReplacement
 from infra.configuration.image import Image
@@ -18,9 +19,9 @@ class LocalAuthority(pulumi.CustomResource):
     certificate: pulumi.Output[str]
 
     def __init__(self, name: str, workspace: str, options: pulumi.ResourceOptions) -> None:
-        super().__init__(
-            LOCAL_AUTHORITY, name, {"workspace": workspace, "certificate": None, "keyDigest": None}, options
-        )
+        stack = f"{pulumi.get_project()}/{pulumi.get_stack()}"
+        inputs = {"workspace": workspace, "stack": stack, "certificate": None, "keyDigest": None}
+        super().__init__(LOCAL_AUTHORITY, name, inputs, options)
 
 
 class LocalCvm(pulumi.CustomResource):
@@ -33,15 +34,13 @@ class LocalCvm(pulumi.CustomResource):
         super().__init__(LOCAL_CVM, name, {**inputs, **computed}, options)
 
 
-class WorkspaceComponent(pulumi.ComponentResource):
-    """The CVMs of a workspace. ``descriptor`` is its workspace descriptor, for the parties."""
+class WorkspaceComponent(WorkspaceBase):
+    """The CVMs of a workspace and its authority."""
 
-    descriptor: pulumi.Output[object]
-
-    def __init__(self, configuration: WorkspaceConfiguration, image: Image) -> None:
-        super().__init__("cloister:local:Workspace", configuration.name)
-        options = pulumi.ResourceOptions(parent=self)
-        authority = LocalAuthority("authority", configuration.name, options)
+    def __init__(self, configuration: WorkspaceConfiguration, image: Image, options: pulumi.ResourceOptions) -> None:
+        super().__init__(configuration, image, options)
+        own = pulumi.ResourceOptions(parent=self)
+        authority = LocalAuthority("authority", configuration.name, own)
         rolling = RollingReplacement(configuration)
         endpoints = []
         boots = boot_configurations(configuration)
@@ -64,18 +63,19 @@ class WorkspaceComponent(pulumi.ComponentResource):
                 inputs["cpu"] = cvm.cpu
             if configuration.force:
                 inputs["force"] = True
-            machine = LocalCvm(cvm.name, inputs, pulumi.ResourceOptions.merge(options, rolling.options()))
+            machine = LocalCvm(cvm.name, inputs, pulumi.ResourceOptions.merge(own, rolling.options()))
             rolling.add(machine)
             endpoints.append(machine.endpoint)
         platforms = [PLATFORM] * len(boots)
-        self.descriptor = pulumi.Output.all(authority.certificate, *endpoints).apply(
-            lambda values: describe(
-                configuration,
-                image,
-                boots,
-                [str(one) for one in values[1:]],
-                platforms,
-                canonical.from_base64(str(values[0]), what="The authority's certificate"),
+        self.publish(
+            pulumi.Output.all(authority.certificate, *endpoints).apply(
+                lambda values: describe(
+                    configuration,
+                    image,
+                    boots,
+                    [str(one) for one in values[1:]],
+                    platforms,
+                    canonical.from_base64(str(values[0]), what="The authority's certificate"),
+                )
             )
         )
-        self.register_outputs({"descriptor": self.descriptor})

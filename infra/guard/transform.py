@@ -22,6 +22,7 @@ async def read(arguments: pulumi.ResourceTransformArgs) -> Resource:
         protected=options.protect is True and options.retain_on_delete is True,
         before_delete=tuple(_name(hook) for hook in (options.hooks.before_delete or () if options.hooks else ())),
         ignore_changes=tuple(str(path) for path in options.ignore_changes or ()),
+        parent=key_of(await _urn(options.parent)) if options.parent is not None else None,
     )
 
 

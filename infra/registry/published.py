@@ -6,13 +6,13 @@ from typing import Any
 import pulumi
 
 
-def identifier(registry: str, digest: str, region: str = "") -> pulumi.Output[str]:
+def identifier(registry: str, digest: str, region: str = "", *, parent: pulumi.Resource) -> pulumi.Output[str]:
     """The cloud's identifier of an image: in Azure the ID of an image version, in GCP the link to an image.
 
     ``registry`` is the full name of the registry's stack, ``digest`` that of the image's manifest (hex), ``region`` the
-    VM's (Azure only). The preview fails when the registry does not hold the image there.
+    VM's (Azure only), ``parent`` the workspace. The preview fails when the registry does not hold the image there.
     """
-    reference = pulumi.StackReference(registry)
+    reference = pulumi.StackReference(registry, opts=pulumi.ResourceOptions(parent=parent))
     return reference.get_output("images").apply(lambda images: find(registry, digest, images, region))
 
 

@@ -1,4 +1,4 @@
-"""The labels that identify a workspace's resources, attached to the whole stack at once."""
+"""The labels that identify a workspace's resources, attached to all of them at once."""
 
 from typing import Any
 
@@ -15,8 +15,8 @@ def labels(configuration: WorkspaceConfiguration) -> dict[str, str]:
     return {**configuration.labels, **fixed}
 
 
-def label_stack(configuration: WorkspaceConfiguration) -> None:
-    """Add these labels to every resource declared from now on whose type supports labels.
+def options(configuration: WorkspaceConfiguration) -> pulumi.ResourceOptions:
+    """Options of the component that add these labels to each of its children whose type supports labels.
 
     Uses Pulumi's older transformations, which run in this process: the newer transforms cannot return a resource with a
     replacement trigger (pulumi 3.272, runtime/_callbacks.py, passes the trigger's value to protobuf as a message).
@@ -27,7 +27,7 @@ def label_stack(configuration: WorkspaceConfiguration) -> None:
     ) -> pulumi.ResourceTransformationResult | None:
         return _with_labels(arguments, labels(configuration))
 
-    pulumi.runtime.register_stack_transformation(attach)
+    return pulumi.ResourceOptions(transformations=[attach])
 
 
 def _with_labels(

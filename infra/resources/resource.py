@@ -43,6 +43,8 @@ class Resource:
     """Paths of inputs whose changes the engine ignores."""
     before_delete: tuple[str, ...] = ()
     """Names of the hooks that run before it is deleted."""
+    parent: Key | None = None
+    """None: the stack itself."""
 
     @property
     def key(self) -> Key:

@@ -11,6 +11,9 @@ PROVIDER = "cloister-local"
 LOCAL_AUTHORITY = f"{PROVIDER}:index:Authority"
 LOCAL_CVM = f"{PROVIDER}:index:Cvm"
 
+WORKSPACE = "cloister:index:Workspace"
+"""The component: everything that belongs to a workspace is its child."""
+
 REFERENCE = "pulumi:pulumi:StackReference"
 STACK = ("pulumi:pulumi:Stack", REFERENCE)
 """Types that every program may declare."""
@@ -20,12 +23,12 @@ UNLABELLED = ""
 
 TYPES: Mapping[str, Mapping[str, str]] = {
     "local": {
-        "cloister:local:Workspace": UNLABELLED,
+        WORKSPACE: UNLABELLED,
         LOCAL_AUTHORITY: UNLABELLED,
         LOCAL_CVM: UNLABELLED,
     },
     "azure": {
-        "cloister:azure:Workspace": UNLABELLED,
+        WORKSPACE: UNLABELLED,
         "pulumi:providers:azure-native": UNLABELLED,
         "azure-native:authorization:RoleAssignment": UNLABELLED,
         "azure-native:compute:DiskEncryptionSet": "tags",
@@ -43,7 +46,7 @@ TYPES: Mapping[str, Mapping[str, str]] = {
         "azure-native:resources:ResourceGroup": "tags",
     },
     "gcp": {
-        "cloister:gcp:Workspace": UNLABELLED,
+        WORKSPACE: UNLABELLED,
         "pulumi:providers:gcp": UNLABELLED,
         "gcp:billing/budget:Budget": UNLABELLED,
         "gcp:compute/address:Address": "labels",

@@ -34,7 +34,7 @@ OWNER = hashlib.sha256(b"owner").hexdigest()
 
 
 def urn(kind: str, name: str) -> str:
-    return f"urn:pulumi:lab::cloister::cloister:local:Workspace${kind}::{name}"
+    return f"urn:pulumi:lab::cloister::cloister:index:Workspace${kind}::{name}"
 
 
 @dataclass
@@ -47,7 +47,7 @@ class Engine:
     image: Path
 
     def authority(self) -> dict[str, Any]:
-        return self.create(LOCAL_AUTHORITY, {"workspace": "lab"})
+        return self.create(LOCAL_AUTHORITY, {"workspace": "lab", "stack": "cloister/lab"})
 
     def inputs(self, **changes: Any) -> dict[str, Any]:
         """Checked inputs of a CVM; an authority is made when none is given."""

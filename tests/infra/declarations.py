@@ -7,7 +7,6 @@ import yaml
 
 from infra.configuration import workspace
 from infra.configuration.workspace import WorkspaceConfiguration
-from infra.resources import labels, types
 from infra.resources.resource import Resource
 
 FOLDER = Path(__file__).parent / "declarations"
@@ -22,10 +21,9 @@ def configuration(name: str) -> WorkspaceConfiguration:
 
 
 def resources(name: str) -> list[Resource]:
-    """In the order in which the guard gets them: labelled, each after its dependencies."""
+    """In the order in which the guard gets them: each after its dependencies."""
     said = json.loads((FOLDER / f"{name}.json").read_text())["resources"]
-    wanted = labels.labels(configuration(name))
-    left = [_resource(title, one["inputs"], one["options"], wanted) for title, one in said.items()]
+    left = [_resource(title, one["inputs"], one["options"]) for title, one in said.items()]
     done: list[Resource] = []
     while left:
         waiting = {one.key for one in left}
@@ -38,11 +36,9 @@ def resource(name: str, title: str) -> Resource:
     return next(one for one in resources(name) if f"{one.type} {one.name}" == title)
 
 
-def _resource(title: str, inputs: dict, options: dict, wanted: dict[str, str]) -> Resource:
+def _resource(title: str, inputs: dict, options: dict) -> Resource:
     kind, name = title.split(" ", 1)
-    where = types.label_input(kind)
     dependencies = [tuple(one.split(" ", 1)) for one in options.get("depends_on", [])]
-    inputs = inputs | ({where: {**inputs.get(where, {}), **wanted}} if where else {})
     if kind == "azure-native:network:Subnet":
         inputs |= {"virtualNetworkName": "network"}
         dependencies.append(_NETWORK)

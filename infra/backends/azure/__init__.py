@@ -11,6 +11,7 @@ from infra.backends.azure.disk import DiskEncryption
 from infra.backends.azure.keys import DiskKey, KeyRelease
 from infra.backends.azure.machine import Machines
 from infra.backends.azure.network import Network
+from infra.backends.component import WorkspaceBase
 from infra.backends.rolling import RollingReplacement
 from infra.configuration import addresses
 from infra.configuration.image import Image
@@ -20,12 +21,10 @@ from infra.registry import published
 PLATFORMS = {"sev-snp": "azure-snp", "tdx": "azure-tdx"}
 
 
-class WorkspaceComponent(pulumi.ComponentResource):
-    """The CVMs of a workspace. ``descriptor`` is its workspace descriptor, for the parties."""
+class WorkspaceComponent(WorkspaceBase):
+    """The CVMs of a workspace, in a resource group of their own."""
 
-    descriptor: pulumi.Output[object]
-
-    def __init__(self, configuration: WorkspaceConfiguration, image: Image) -> None:
+    def __init__(self, configuration: WorkspaceConfiguration, image: Image, options: pulumi.ResourceOptions) -> None:
         place = configuration.azure
         if place is None:
             raise InputError(
@@ -36,7 +35,7 @@ class WorkspaceComponent(pulumi.ComponentResource):
         private_addresses = addresses.assign([cvm.name for cvm in configuration.cvms])
         encryption = DiskEncryption.for_image(image)
         release = KeyRelease.of(place) if encryption.customer_key else None
-        super().__init__("cloister:azure:Workspace", configuration.name)
+        super().__init__(configuration, image, options)
         provider = azure_native.Provider(
             "azure",
             subscription_id=place.subscription,
@@ -46,25 +45,28 @@ class WorkspaceComponent(pulumi.ComponentResource):
             disable_pulumi_partner_id=True,
             opts=pulumi.ResourceOptions(parent=self),
         )
-        options = pulumi.ResourceOptions(parent=self, provider=provider)
-        group = resources.ResourceGroup(configuration.name, location=place.location, opts=options)
+        own = pulumi.ResourceOptions(parent=self, provider=provider)
+        group = resources.ResourceGroup(configuration.name, location=place.location, opts=own)
         machines = Machines(
             group=group,
-            network=Network(configuration, private_addresses, group, options),
-            identity=identity.declare(group, options),
-            key=DiskKey(release, place, group, options) if release is not None else None,
+            network=Network(configuration, private_addresses, group, own),
+            identity=identity.declare(group, own),
+            key=DiskKey(release, place, group, own) if release is not None else None,
             encryption=encryption,
-            image=published.identifier(place.registry, image.digest, place.location),
+            image=published.identifier(place.registry, image.digest, place.location, parent=self),
             digest=image.digest,
-            options=options,
+            options=own,
         )
         if configuration.budget is not None:
-            budget.declare(configuration.budget, group, options)
+            budget.declare(configuration.budget, group, own)
         boots = descriptor.boot_configurations(configuration)
         rolling = RollingReplacement(configuration)
         endpoints = [machines.declare(cvm, boot, rolling) for cvm, boot in zip(configuration.cvms, boots, strict=True)]
         platforms = [PLATFORMS[cvm.tee] for cvm in configuration.cvms]
-        self.descriptor = pulumi.Output.all(*endpoints).apply(
-            lambda known: descriptor.describe(configuration, image, boots, [str(one) for one in known], platforms, None)
+        self.publish(
+            pulumi.Output.all(*endpoints).apply(
+                lambda known: descriptor.describe(
+                    configuration, image, boots, [str(one) for one in known], platforms, None
+                )
+            )
         )
-        self.register_outputs({"descriptor": self.descriptor})

@@ -4,6 +4,7 @@ import pulumi
 import pulumi_gcp as gcp
 
 from cloister.endpoint import PORT
+from infra.backends.component import WorkspaceBase
 from infra.backends.descriptor import boot_configurations, describe
 from infra.backends.gcp import budget, keys, machine, names, network
 from infra.backends.rolling import RollingReplacement
@@ -16,44 +17,41 @@ from infra.registry import published
 from infra.resources.labels import labels
 
 
-class WorkspaceComponent(pulumi.ComponentResource):
-    """The CVMs of a workspace and their network. ``descriptor`` is its workspace descriptor, for the parties."""
+class WorkspaceComponent(WorkspaceBase):
+    """The CVMs of a workspace and their network."""
 
-    descriptor: pulumi.Output[object]
-
-    def __init__(self, configuration: WorkspaceConfiguration, image: Image) -> None:
-        super().__init__("cloister:gcp:Workspace", configuration.name)
+    def __init__(self, configuration: WorkspaceConfiguration, image: Image, options: pulumi.ResourceOptions) -> None:
+        super().__init__(configuration, image, options)
         if configuration.gcp is None:
             raise ValueError("workspace.gcp is missing.")
         location = configuration.gcp
         provider = _provider(location, pulumi.ResourceOptions(parent=self))
-        options = pulumi.ResourceOptions(parent=self, provider=provider)
+        own = pulumi.ResourceOptions(parent=self, provider=provider)
         number = gcp.organizations.get_project_output(
             project_id=location.project, opts=pulumi.InvokeOutputOptions(parent=self, provider=provider)
         ).number
         # The key first: a role on it takes some time until it is effective everywhere in Google Cloud.
-        key = keys.declare(configuration, location.region, number, options)
+        key = keys.declare(configuration, location.region, number, own)
         account = gcp.serviceaccount.Account(
             names.prefix(configuration.name),
             account_id=names.account(configuration.name),
             display_name=f"CVMs of the Cloister workspace {configuration.name}"[:100],
             description="Has no role. Firewall rules select the CVMs by it.",
-            opts=options,
+            opts=own,
         )
         if configuration.budget is not None:
-            budget.declare(configuration, configuration.budget, number, options)
+            budget.declare(configuration, configuration.budget, number, own)
         shared = machine.SharedResources(
             workspace=configuration.name,
             region=location.region,
             source=image,
-            image=published.identifier(location.registry, image.digest),
+            image=published.identifier(location.registry, image.digest, parent=self),
             labels=labels(configuration),
-            network=network.declare(configuration, location.region, account, options),
+            network=network.declare(configuration, location.region, account, own),
             key=key,
             account=account,
         )
-        self.descriptor = _machines(configuration, shared, options)
-        self.register_outputs({"descriptor": self.descriptor})
+        self.publish(_machines(configuration, shared, own))
 
 
 def _provider(location: GcpConfiguration, options: pulumi.ResourceOptions) -> gcp.Provider:

@@ -70,7 +70,9 @@ def declare(
     identifier = f"/subscriptions/s/resourceGroups/r/providers/Microsoft.Compute/galleries/g/images/{found.digest[:12]}"
     outputs = {"images": {found.digest: {"flavor": "base", "id": identifier}}}
     answers = ANSWERS | {"pulumi:pulumi:StackReference": {"outputs": outputs}}
-    resources, value = recorder.declare(lambda: azure.WorkspaceComponent(configured, found).descriptor, answers)
+    resources, value = recorder.declare(
+        lambda: azure.WorkspaceComponent(configured, found, pulumi.ResourceOptions()).descriptor, answers
+    )
     return resources, Descriptor.from_value(value)
 
 
@@ -142,7 +144,7 @@ def test_every_resource_is_in_the_configured_subscription():
         "11111111-2222-3333-4444-555555555555",
         "99999999-8888-7777-6666-555555555555",
     )
-    del resources["cloister:azure:Workspace lab"]
+    del resources["cloister:index:Workspace lab"]
     assert {one["options"]["provider"] for one in resources.values()} == {provider}
 
 
@@ -406,5 +408,10 @@ def test_image_missing_in_the_registry_is_refused():
     answers = ANSWERS | {"pulumi:pulumi:StackReference": {"outputs": {}}}
     with pytest.raises(pulumi.RunError, match="does not hold the image"):
         recorder.declare(
-            lambda: azure.WorkspaceComponent(configuration("azure-private-snp"), image()).descriptor, answers
+            lambda: (
+                azure.WorkspaceComponent(
+                    configuration("azure-private-snp"), image(), pulumi.ResourceOptions()
+                ).descriptor
+            ),
+            answers,
         )

@@ -55,7 +55,9 @@ def declare(
     identifier = f"projects/images/global/images/cloister-{found.digest[:12]}"
     outputs = {"images": {found.digest: {"flavor": "base", "id": identifier}}}
     answers = ANSWERS | {"pulumi:pulumi:StackReference": {"outputs": outputs}}
-    resources, value = recorder.declare(lambda: gcp.WorkspaceComponent(configured, found).descriptor, answers)
+    resources, value = recorder.declare(
+        lambda: gcp.WorkspaceComponent(configured, found, pulumi.ResourceOptions()).descriptor, answers
+    )
     return resources, Descriptor.from_value(value)
 
 
@@ -99,7 +101,7 @@ def test_every_resource_is_in_the_configured_project():
     provider = "pulumi:providers:gcp gcp"
     inputs = resources.pop(provider)["inputs"]
     assert (inputs["project"], inputs["region"]) == ("my-project", "europe-west4")
-    del resources["cloister:gcp:Workspace lab"]
+    del resources["cloister:index:Workspace lab"]
     assert {one["options"]["provider"] for one in resources.values()} == {provider}
     assert [name for name, one in resources.items() if "project" in one["inputs"]] == []
 
@@ -128,7 +130,12 @@ def test_disk_is_large_enough_for_the_image(size: int, gibibytes: int):
 
 def test_image_missing_in_the_registry_is_refused():
     with pytest.raises(pulumi.RunError, match="does not hold the image"):
-        recorder.declare(lambda: gcp.WorkspaceComponent(configuration("gcp-private-snp"), image()).descriptor, ANSWERS)
+        recorder.declare(
+            lambda: (
+                gcp.WorkspaceComponent(configuration("gcp-private-snp"), image(), pulumi.ResourceOptions()).descriptor
+            ),
+            ANSWERS,
+        )
 
 
 _LABEL = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?\Z")

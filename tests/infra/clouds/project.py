@@ -26,9 +26,11 @@ def plugins(folder: Path) -> dict[str, Path]:
     return found
 
 
-def create(folder: Path, name: str, value: Mapping[str, Any], **program: str) -> Project:
+def create(
+    folder: Path, name: str, value: Mapping[str, Any], *, further: Mapping[str, Path] | None = None, **program: str
+) -> Project:
     """A project as from ``Project.create``, in an empty cloud (``world.json``), or one that other projects below
-    ``folder`` have used.
+    ``folder`` have used. ``further`` are the folders of other plugins, by their names.
     """
     made = Project.create(
         folder,
@@ -36,7 +38,7 @@ def create(folder: Path, name: str, value: Mapping[str, Any], **program: str) ->
         value,
         provider=PROVIDER,
         settings=SETTINGS,
-        plugins=plugins(folder),
+        plugins={**plugins(folder), **(further or {})},
         runner=forkserver.command(),
         **program,
     )

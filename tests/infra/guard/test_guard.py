@@ -27,7 +27,7 @@ def violations(kind: str, inputs: dict[str, Any]) -> list[str]:
 def test_local_workspace_breaks_no_rule():
     assert violations(LOCAL_CVM, GOOD) == []
     assert violations(LOCAL_AUTHORITY, {"workspace": "lab"}) == []
-    assert violations("cloister:local:Workspace", {}) == []
+    assert violations("cloister:index:Workspace", {}) == []
 
 
 def test_unknown_resource_type_is_refused():

@@ -89,7 +89,7 @@ def test_long_values_are_shortened_and_paths_may_contain_dots():
     inputs = {"tags": {"a.b": "x" * 500}, "rules": [{"from": "10.0.0.0/8"}]}
     step = {
         "op": "update",
-        "urn": "urn:pulumi:lab::cloister::cloister:azure:Workspace$azure-native:network:NetworkSecurityGroup::rules",
+        "urn": "urn:pulumi:lab::cloister::cloister:index:Workspace$azure-native:network:NetworkSecurityGroup::rules",
         "oldState": {"inputs": inputs, "outputs": inputs},
         "newState": {"inputs": {"tags": {"a.b": "y"}}},
         "detailedDiff": {'tags["a.b"]': {"kind": "update"}, "rules[0].from": {"kind": "delete"}},

@@ -318,7 +318,7 @@ def test_authoritys_private_key_is_in_no_output(engine: Engine):
     state = engine.authority()
     key = engine.state / "lab" / "authority" / "key.pem"
     assert stat.S_IMODE(key.stat().st_mode) == 0o600
-    assert set(state) == {"workspace", "certificate", "keyDigest"}
+    assert set(state) == {"workspace", "stack", "certificate", "keyDigest"}
     assert engine.read(LOCAL_AUTHORITY, state) == state
 
 
@@ -326,6 +326,16 @@ def test_an_authority_without_its_key_is_gone(engine: Engine):
     state = engine.authority()
     (engine.state / "lab" / "authority" / "key.pem").unlink()
     assert engine.read(LOCAL_AUTHORITY, state) is None
+
+
+def test_name_of_a_workspace_belongs_to_one_stack(engine: Engine):
+    state = engine.authority()
+    with pytest.raises(grpc.RpcError) as caught:
+        engine.create(LOCAL_AUTHORITY, {"workspace": "lab", "stack": "research-platform/dev"})
+    sentence = "The workspace 'lab' exists on this machine already, in the stack cloister/lab, not "
+    assert caught.value.details().startswith(f"{sentence}research-platform/dev.")
+    engine.delete(LOCAL_AUTHORITY, state)
+    assert engine.create(LOCAL_AUTHORITY, {"workspace": "lab", "stack": "research-platform/dev"})["certificate"]
 
 
 def test_deleting_the_authority_removes_the_workspaces_folder(engine: Engine):

@@ -32,20 +32,26 @@ def test_label_input_of_each_type_matches_its_sdk(kind: str):
 
 def test_labels_are_added_to_existing_ones():
     def program() -> pulumi.Output[Any]:
-        labels.label_stack(LAB)
-        resources.ResourceGroup("group", location="westeurope")
+        workspace = pulumi.ComponentResource(types.WORKSPACE, "lab", None, labels.options(LAB))
+        own = pulumi.ResourceOptions(parent=workspace)
+        resources.ResourceGroup("group", location="westeurope", opts=own)
         network.VirtualNetwork(
-            "network", resource_group_name="group", tags=pulumi.Output.from_input({"own": "kept", "managed-by": "me"})
+            "network",
+            resource_group_name="group",
+            tags=pulumi.Output.from_input({"own": "kept", "managed-by": "me"}),
+            opts=own,
         )
-        network.Subnet("cvms", resource_group_name="group", virtual_network_name="network")
+        network.Subnet("cvms", resource_group_name="group", virtual_network_name="network", opts=own)
         compute.Instance(
             "trainer",
             machine_type="n2d-standard-2",
             boot_disk=compute.InstanceBootDiskArgs(),
             network_interfaces=[],
             labels={"own": pulumi.Output.from_input("kept")},
+            opts=own,
         )
-        compute.Network("network")
+        compute.Network("network", opts=own)
+        compute.Address("of-the-rest-of-the-program", labels={"own": "kept"})
         return pulumi.Output.from_input(None)
 
     found, _ = recorder.declare(program, {})
@@ -56,6 +62,8 @@ def test_labels_are_added_to_existing_ones():
         "azure-native:network:Subnet cvms": None,
         "gcp:compute/instance:Instance trainer": {"own": "kept"} | WANTED,
         "gcp:compute/network:Network network": None,
+        "gcp:compute/address:Address of-the-rest-of-the-program": {"own": "kept"},
+        f"{types.WORKSPACE} lab": None,
     }
 
 
