@@ -80,8 +80,8 @@ class TimelineEntry:
 
 def timeline_table(entries: Iterable[TimelineEntry], *, caption: str = "", more: str = "further events") -> TextTable:
     """The events as a table of bounded length, with a sentence for those that are left out."""
-    columns = (("Time", "time"), ("Seconds", "text"), ("Who", "text"), ("What", "text"), ("State", "text"))
-    rows = [(one.time, f"{one.seconds:.1f}", one.actor, one.what, one.state) for one in entries]
+    columns = (("Time", "time"), ("Seconds", "text"), ("Who", "text"), ("What", "value"))
+    rows = [(one.time, f"{one.seconds:.1f}", one.actor, one.what) for one in entries]
     return TextTable.of(columns, rows, caption=caption, more=more)
 
 

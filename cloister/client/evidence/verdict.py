@@ -47,7 +47,7 @@ def verdict_summary(verdict: Verdict) -> Iterator[str]:
 
 def check_table(verdict: Verdict | RawVerdict) -> TextTable:
     """Every check with expected and found, as a table."""
-    columns = (("Outcome", "outcome"), ("Check", "text"), ("Expected", "text"), ("Found", "text"))
+    columns = (("Outcome", "outcome"), ("Check", "value"), ("Expected", "value"), ("Found", "value"))
     rows = [
         (
             check.outcome.value,

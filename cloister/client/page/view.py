@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from cloister.attestation.result import Verdict
 from cloister.client.computation.status import ComputationStatus
 from cloister.client.computation.timeline import REASONS
+from cloister.client.evidence.verdict import check_table
+from cloister.client.html.parts import TextTable
 from cloister.client.page.facts import facts
 from cloister.client.page.machines import ManifestCopy
 from cloister.client.page.people import Person, people
@@ -75,7 +76,7 @@ class MachineView:
     transfers: tuple[Transfer, ...]
     people: tuple[Person, ...]
     results: tuple[tuple[str, str], ...]
-    verdict: Verdict | None
+    checks: TextTable | None
     verdict_said: str
     machine: tuple[tuple[str, str], ...]
     notices: tuple[str, ...]
@@ -128,7 +129,7 @@ class _View:
             transfers=tuple(self._transfers()),
             people=tuple(people(machine, copy, verdict, self._watcher.key)),
             results=tuple(self._results()),
-            verdict=found.verdict,
+            checks=check_table(verdict) if verdict is not None else None,
             verdict_said=self._verdict_said(),
             machine=tuple(facts(machine, verdict)),
             notices=tuple(one[:_LONGEST] for one in self._status.answer.notices[:_MOST_NOTICES])

@@ -7,8 +7,10 @@ from pathlib import Path
 from cloister import userfile
 from cloister.client.computation.review import review_manifest
 from cloister.client.computation.timeline import key_names
+from cloister.client.evidence.verdict import check_table
 from cloister.client.report import page
 from cloister.client.result.audit import Audit
+from cloister.client.result.claims import claim_table
 from cloister.protocol import names
 from cloister.protocol.events import EventKind
 from cloister.protocol.manifest import Manifest
@@ -46,14 +48,13 @@ def render_log(audit: Audit, manifest: Manifest | None, now: datetime.datetime) 
         "title": shown.name if shown else names.shown(audit.log.name),
         "accepted": audit.accepted,
         "lead": list(_lead(audit)),
-        "claims": audit.claims,
+        "claims": claim_table(audit.claims),
         "verdicts": [("Today", audit.verdict)] if audit.verdict else [],
         "unproven": _UNPROVEN,
-        "verdict": audit.verdict,
+        "checks": check_table(audit.verdict) if audit.verdict else None,
         "machine": list(page.machine(audit.verdict)) if audit.verdict else [],
         "sections": review_manifest(shown) if shown else (),
         "timeline": page.timeline(events, key_names(shown.parties) if shown else {}),
-        "events": len(events),
         "notes": ["The machine is not confidential: its host can read everything in it."]
         if audit.accepted and audit.verdict and not audit.verdict.confidential
         else [],

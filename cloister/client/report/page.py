@@ -10,9 +10,9 @@ from typing import Any
 
 from cloister import userfile
 from cloister.attestation.result import Verdict
-from cloister.client.computation.timeline import Timeline, TimelineEntry
+from cloister.client.computation.timeline import Timeline, timeline_table
 from cloister.client.html import templates
-from cloister.client.html.parts import MAX_ROWS
+from cloister.client.html.parts import TextTable
 from cloister.client.result.claims import Claim, ClaimOutcome
 from cloister.errors import InputError
 from cloister.protocol import names, text
@@ -33,7 +33,7 @@ def render(file: Path, now: datetime.datetime, values: Mapping[str, Any]) -> str
         "command": quoted(file),
         "digest": _digest(file),
         **dict.fromkeys(("notes", "verdicts", "sections", "timeline", "files", "receipt", "machine"), ()),
-        "verdict": None,
+        "checks": None,
     }
     return templates.template("report", "page.html.j2").render({**every, **values})
 
@@ -60,15 +60,17 @@ def failures(claims: Sequence[Claim]) -> str:
     return ""
 
 
-def timeline(events: Sequence[Event], known: Mapping[str, str]) -> list[TimelineEntry | str]:
-    """The first and the last events, with a sentence for those that are left out between them."""
+def timeline(events: Sequence[Event], known: Mapping[str, str], *, until: str = "") -> TextTable | None:
+    """The first and the last events, with a sentence for those that are left out between them; None for no events."""
+    if not events:
+        return None
     read = Timeline(known)
-    entries: list[TimelineEntry | str] = [read.entry(event) for event in events]
-    left_out = len(entries) - MAX_ROWS
-    if left_out <= 0:
-        return entries
-    half = MAX_ROWS // 2
-    return [*entries[:half], f"{left_out} further events, which are in the event log", *entries[-half:]]
+    caption = f"{len(events)} signed events{until}. Times are from the host's clock; seconds are the machine's own, "
+    return timeline_table(
+        [read.entry(event) for event in events],
+        caption=f"{caption}since its start.",
+        more="further events, which are in the event log",
+    )
 
 
 def machine(verdict: Verdict) -> Iterator[tuple[str, str]]:

@@ -10,13 +10,13 @@ from cloister.attestation.policy.policy import Policy
 from cloister.client.collateral.sources import CollateralSources
 from cloister.client.computation.review import review_manifest
 from cloister.client.computation.timeline import key_names
-from cloister.client.html.parts import MAX_ROWS
+from cloister.client.evidence.verdict import check_table
 from cloister.client.report import page
 from cloister.client.report.log_report import log_starts, logged_manifest, render_log
 from cloister.client.result.audit import Audit, audit_log
-from cloister.client.result.proof import Proof, ProvenDocuments, verify_result
+from cloister.client.result.claims import claim_table
+from cloister.client.result.proof import Proof, ProvenDocuments, file_table, receipt_facts, verify_result
 from cloister.protocol import names
-from cloister.protocol import receipt as receipts
 from cloister.protocol.manifest import Manifest
 from cloister.userfile import FilePath
 
@@ -80,25 +80,24 @@ def render(result: Path, proof: Proof, now: datetime.datetime) -> str:
         "accepted": proof.accepted,
         "lead": list(_lead(proof, documents)),
         "notes": proof.notes,
-        "claims": proof.claims,
+        "claims": claim_table(proof.claims),
         "verdicts": [
             (when, verdict)
             for when, verdict in (("When the result was made", proof.at_creation), ("Today", proof.today))
             if verdict is not None
         ],
         "unproven": _UNPROVEN,
-        "verdict": proof.at_creation,
+        "checks": check_table(proof.at_creation) if proof.at_creation else None,
         "machine": list(page.machine(proof.at_creation)) if proof.at_creation else [],
     }
     if documents is not None:
-        files = sorted(documents.receipt.files.items())
         values |= {
             "sections": review_manifest(documents.manifest),
-            "timeline": page.timeline(documents.events, key_names(documents.manifest.parties)),
-            "events": len(documents.events),
-            "files": [(names.shown(name), digest) for name, digest in files[:MAX_ROWS]],
-            "more_files": max(0, len(files) - MAX_ROWS),
-            "receipt": list(_receipt(documents)),
+            "timeline": page.timeline(
+                documents.events, key_names(documents.manifest.parties), until=" up to the receipt"
+            ),
+            "files": file_table(documents.receipt) if documents.receipt.files else None,
+            "receipt": list(receipt_facts(documents.receipt)),
         }
     return page.render(result, now, values)
 
@@ -116,12 +115,3 @@ def _lead(proof: Proof, documents: ProvenDocuments | None) -> Iterator[str]:
     if verdict is not None:
         kind = "a confidential machine" if verdict.confidential else "a machine that is not confidential"
         yield f"It ran in {kind} ({verdict.platform}) that the policy accepted, at {documents.receipt.created}."
-
-
-def _receipt(documents: ProvenDocuments) -> Iterator[tuple[str, str]]:
-    receipt = documents.receipt
-    yield "Made", f"{receipt.created}, by the host's clock"
-    yield "SHA-256 of its statement", receipts.payload_digest(receipt.payload()).hex()
-    yield "Manifest", receipt.manifest
-    yield "Boot configuration", receipt.boot_configuration
-    yield "Head of the event log", receipt.log_head

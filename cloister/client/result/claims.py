@@ -36,7 +36,7 @@ class Claim:
 
 def claim_table(claims: Iterable[Claim]) -> TextTable:
     """The claims as a table."""
-    columns = (("Outcome", "outcome"), ("Statement", "text"), ("Found", "text"))
+    columns = (("Outcome", "outcome"), ("Statement", "value"), ("Found", "value"))
     return TextTable.of(columns, [(claim.outcome.value, claim.text, claim.detail) for claim in claims])
 
 
