@@ -3,8 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from cloister import client
-from cloister.cli.shell import check_report, passphrase
+from cloister.cli.shell import check_report
 from cloister.cli.shell.options import COLLATERAL, JSON, MANIFEST, PARTY
 from cloister.cli.shell.settings import Settings, party_verb
 
@@ -35,14 +34,4 @@ def doctor(settings: Settings) -> None:
 
 
 def _party_checks(settings: Settings) -> "list[MachineCheck]":
-    settings.fetches_by_default()
-    setup = client.Setup(
-        key=settings.path("key"),
-        policy=settings.path("policy"),
-        workspace=settings.path("workspace"),
-        manifest=settings.path("manifest"),
-        collateral=settings.path("collateral"),
-        cvm=settings.typed("cvm"),
-        address=settings.address(),
-    )
-    return client.check_up(setup, passphrase.ask)
+    return list(settings.party.check_up(settings.path("manifest")))

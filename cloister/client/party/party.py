@@ -17,6 +17,7 @@ from cloister.client.computation.timeline import key_names
 from cloister.client.connection.connection import Connection
 from cloister.client.connection.machine_verdict import MachineVerdict, judge
 from cloister.client.connection.opening import Target
+from cloister.client.doctor.checkup import Checkup, Setup, check_up
 from cloister.client.evidence.policy_file import load_policy
 from cloister.client.files.descriptor_file import find_cvm, load_descriptor, member_names
 from cloister.client.files.keys import Key, load_key
@@ -194,6 +195,23 @@ class Party:
         )
 
     # ---- without a machine
+
+    def check_up(self, manifest: FilePath | None = None) -> Checkup:
+        """Check what a party needs, from the installation to the machine's port, and say how to fix what is wrong.
+
+        Args:
+            manifest: also check whether this copy of a manifest has the party's key.
+        """
+        setup = Setup(
+            key=_file(self._key),
+            policy=_file(self._policy),
+            workspace=_file(self._workspace),
+            manifest=_file(manifest),
+            collateral=_file(self._collateral),
+            cvm=self._cvm,
+            address=self._address,
+        )
+        return check_up(setup, self._passphrase)
 
     def review(self, manifest: FilePath | Manifest) -> ManifestReview:
         """What this party agrees to with a manifest, in plain words. Raises InputError."""

@@ -74,6 +74,7 @@ def shown(tmp_path_factory):
             fetched.proof,
             lab.audit(folder / "events.jsonl"),
             trial,
+            lab.check_up(folder / "absent.json"),
             client.FirstPolicy(
                 machine.policy, (AdoptedValue("a", "b", "c", "d"),), (Placeholder("e", "f", "g", "h"),)
             ),
@@ -81,7 +82,7 @@ def shown(tmp_path_factory):
         return {f"{number}-{type(one).__name__}": one for number, one in enumerate(objects)}
 
 
-KINDS = 16
+KINDS = 17
 
 
 def poisoned(value, word, name=""):
@@ -99,7 +100,7 @@ def poisoned(value, word, name=""):
         return made
     if isinstance(value, Path):
         return Path(word)
-    if type(value).__name__ in ("ManifestReview", "Uploads"):
+    if type(value).__name__ in ("Checkup", "ManifestReview", "Uploads"):
         return type(value)(poisoned(tuple(value), word))
     if isinstance(value, tuple | list):
         return type(value)(poisoned(one, word) for one in value)
