@@ -68,7 +68,7 @@ if TYPE_CHECKING:
     from cloister.client.connection.refusal import ConnectionLost as ConnectionLost
     from cloister.client.connection.refusal import Refusal as Refusal
     from cloister.client.connection.report import TransferReport as TransferReport
-    from cloister.client.doctor.checkup import Checkup as Checkup
+    from cloister.client.doctor.findings import Checkup as Checkup
     from cloister.client.evidence.examination import Examination as Examination
     from cloister.client.evidence.examination import verify_evidence as verify_evidence
     from cloister.client.evidence.first_policy import FirstPolicy as FirstPolicy
@@ -203,7 +203,7 @@ _NAMES = {
         "serve_page",
     ),
     "cloister.client.report.report": ("write_report",),
-    "cloister.client.doctor.checkup": ("Checkup",),
+    "cloister.client.doctor.findings": ("Checkup",),
     "cloister.client.files.membership": (
         "Joining",
         "join",

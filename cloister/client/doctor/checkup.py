@@ -11,12 +11,11 @@ from cloister.attestation.policy.policy import Policy
 from cloister.client.collateral.folder import load_collateral
 from cloister.client.computation.manifest import load_manifest
 from cloister.client.doctor import installation
+from cloister.client.doctor.findings import Checkup
 from cloister.client.evidence.first_policy import open_members
 from cloister.client.evidence.policy_file import load_policy
 from cloister.client.files.descriptor_file import find_cvm, load_descriptor
 from cloister.client.files.keys import Key, load_key
-from cloister.client.html.fragment import fragment
-from cloister.client.html.parts import TextTable, one_line
 from cloister.endpoint import Address, Endpoint
 from cloister.errors import CloisterError, InputError
 from cloister.keyfile.private import Passphrase
@@ -42,31 +41,6 @@ class Setup:
     collateral: Path | None = None
     cvm: str | None = None
     address: str | None = None
-
-
-class Checkup(tuple[MachineCheck, ...]):
-    """The checks of what a party needs, in the order in which to fix it."""
-
-    __slots__ = ()
-
-    @property
-    def wrong(self) -> tuple[MachineCheck, ...]:
-        """The checks that failed."""
-        return tuple(check for check in self if not check.good)
-
-    def _line(self) -> str:
-        return f"{len(self)} checks, {', '.join(one.name for one in self.wrong) or 'none'} failed"
-
-    def __repr__(self) -> str:
-        return one_line(f"Checkup: {self._line()}")
-
-    def _repr_html_(self) -> str:
-        columns = (("Outcome", "outcome"), ("Check", "name"), ("Found", "text"), ("What to do", "text"))
-        rows = [
-            ("failed" if not one.good else "passed" if one.checked else "not-checked", one.name, one.found, one.remedy)
-            for one in self
-        ]
-        return fragment(self._line(), TextTable.of(columns, rows), accepted=not self.wrong)
 
 
 def check_up(setup: Setup, passphrase: Passphrase | None = None) -> Checkup:

@@ -17,7 +17,8 @@ from cloister.client.computation.timeline import key_names
 from cloister.client.connection.connection import Connection
 from cloister.client.connection.machine_verdict import MachineVerdict, judge
 from cloister.client.connection.opening import Target
-from cloister.client.doctor.checkup import Checkup, Setup, check_up
+from cloister.client.doctor.checkup import Setup, check_up
+from cloister.client.doctor.findings import Checkup
 from cloister.client.evidence.policy_file import load_policy
 from cloister.client.files.descriptor_file import find_cvm, load_descriptor, member_names
 from cloister.client.files.keys import Key, load_key

@@ -56,3 +56,21 @@ def test_few_blocks_are_not_run_and_each_says_why():
     assert len(marked) * 5 <= len(found)
     assert all(block["reason"].strip() for block in marked)
     assert len(found) == len(re.findall(r"^```python", PAGE.read_text(), re.MULTILINE))
+
+
+@pytest.mark.parametrize(
+    ("more", "right"),
+    [
+        ("", True),
+        ("machine.upload_data('h1.csv', progress=lambda done, size: None)", False),
+        ("lab.connect('computation.json').uploads", False),
+        ("client.Party(key=1)", False),
+        ("for event in machine.events(follow=True):\n    print(event.kind)", False),
+    ],
+)
+def test_type_checkers_know_every_object_of_the_page(tmp_path, more, right):
+    program = tmp_path / "page.py"
+    program.write_text("\n".join([*(block["code"] for block in notebook.blocks(PAGE)), more]))
+    command = [sys.executable, "-m", "ty", "check", "--error-on-warning", "--python", sys.prefix, str(program)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode == 0) is right, done.stdout
