@@ -18,8 +18,8 @@ Row = Sequence[str] | str
 class TextTable:
     """Rows under a head.
 
-    columns: the head's words, each with what its cells are: ``text``; ``value``, which may be long; ``outcome``, coloured
-        by the word; ``name``, the head of its row; ``time`` and ``code``.
+    columns: the head's words, each with what its cells are: ``text``; ``value``, which may be long; ``outcome``,
+        coloured by the word; ``name``, the head of its row; ``time`` and ``code``.
     """
 
     columns: tuple[tuple[str, str], ...]
