@@ -1,6 +1,7 @@
 """A page that is served in this process, and a browser as far as HTTP goes."""
 
 import contextlib
+import functools
 import http.client
 import json
 import re
@@ -141,8 +142,8 @@ def watched(machine, *copies):
 
 
 @contextlib.contextmanager
-def serving(machines, key, reader: StepReader | None = None) -> Iterator[Browser]:
-    """Serve a page of these machines in a thread."""
+def serving(machines, key, reader: StepReader | None = None, *, tell=None) -> Iterator[Browser]:
+    """Serve a page of these machines in a thread. With ``tell`` it shows what this gives for a watcher."""
     opened = threading.Event()
     addresses: list[str] = []
 
@@ -151,6 +152,8 @@ def serving(machines, key, reader: StepReader | None = None) -> Iterator[Browser
         opened.set()
 
     server = PageServer(machines, key, reader=reader, opened=show)
+    for one in server.watchers if tell is not None else ():
+        one._ask = functools.partial(tell, one)
     thread = threading.Thread(target=server.run, name="page", daemon=True)
     thread.start()
     assert opened.wait(SECONDS)

@@ -1,73 +1,25 @@
 """A page shows names of others as text, and what is not known now without a sign that it is good."""
 
 import dataclasses
-import datetime
-import html.parser
 import time
 
 import pytest
 
-from cloister.attestation.result import Check, CheckOutcome, Claims, Verdict
-from cloister.client.computation.status import ComputationStatus
-from cloister.client.connection.session import Bound
 from cloister.client.page import app, timeline
-from cloister.client.page.machines import ManifestCopy, WatchedMachine
 from cloister.client.page.timeline import EventWindow
 from cloister.client.page.view import STALE_SECONDS, view
-from cloister.client.page.watcher import Contact, Snapshot, Watcher
+from cloister.client.page.watcher import Contact, Watcher
 from cloister.client.waiting.next_steps import StepReader
-from cloister.protocol.events import Event, EventKind, State
-from cloister.v1 import agent_pb2
-from tests.client.page.browser import watched
-
-NOW = datetime.datetime(2026, 11, 30, 12, 0, tzinfo=datetime.UTC)
-MARKUP = "</title></bdi><script>alert(1)</script><img src=x onerror=alert(1)>\"'& {{ 7*7 }}"
-TURNED = "invoice\u202efdp.exe\x1b[2J\u200b"
+from tests.client.html.markup import HOSTILE, TURNED, Page
+from tests.client.page.told import event, machine_of, poison, told
 
 
 @pytest.fixture
-def watcher(machine):
+def watcher(parties):
     """A watcher of the machine that has been told everything, and asks nothing."""
-    manifest = machine.parties.manifest()
-    (one,) = watched(machine, manifest)
-    made = Watcher(one, machine.parties.keys["lab"], lambda: None)
-    answer = agent_pb2.StatusResponse(state=State.RECEIVING.value, manifest_digest=manifest.digest(), events=1)
-    answer.assets.add(name="h1", kind="dataset", provider="hospital-1", size=4, received=1)
-    answer.results.add(consumer="lab", consumed=True, consumed_at="2026-11-30T12:00:00Z")
-    answer.approvals.add(party="hospital-1")
-    answer.notices.append("notice")
-    made.snapshot = Snapshot(
-        since=NOW,
-        contact=Contact.ANSWERED,
-        verdict=verdict(one),
-        status=ComputationStatus(answer),
-        bound=Bound(("owner",), ("lab",)),
-        answered=NOW,
-        clock=time.monotonic(),
-        events=EventWindow({}),
-    )
-    made.snapshot.events.add(event(0))
+    made = Watcher(machine_of(parties), parties.keys["lab"], lambda: None)
+    made.snapshot = told(made)
     return made
-
-
-def verdict(machine, *, accepted=True):
-    """A verdict on the machine, confidential if it is accepted."""
-    outcome = CheckOutcome.PASSED if accepted else CheckOutcome.FAILED
-    configuration = machine.entry.boot_configuration
-    return Verdict(
-        platform="sev-snp",
-        identity_root="AMD",
-        confidential=accepted,
-        at=NOW,
-        policy=bytes(32),
-        checks=(Check("nonce", outcome, "1", "2"),),
-        claims=Claims(configuration, bytes(32), bytes(32), None, {}, ("base", bytes(32)), {"reported TCB": "7"}),
-    )
-
-
-def event(number, **changes):
-    made = Event(number, "00" * 32, "2026-11-30T12:00:00Z", number, EventKind.CONSENT, State.RECEIVING)
-    return dataclasses.replace(made, **changes)
 
 
 PARTS = ("state", "fresh", "row", *app.SECTIONS)
@@ -78,29 +30,11 @@ def rendered(watcher, clock=None):
     return app._rendered(PARTS, shown)
 
 
-class Tags(html.parser.HTMLParser):
-    """Tags and attributes; what is opened must be closed in order."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.tags, self.names, self._open = set(), set(), []
-        self.feed(text)
-        self.close()
-        assert self._open == []
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.add(tag)
-        self.names |= {name for name, _ in attrs}
-        self._open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self._open.pop() == tag
-
-
 def test_machine_that_answered_is_good_and_shows_everything(watcher):
     parts = rendered(watcher)
     assert 'class="state good">Accepted' in parts["state"]
     assert "reported TCB" in parts["machine"]
+    assert "500 EUR a month" in parts["machine"]
     assert watcher.key.hex() not in "".join(parts.values())
     assert "(you)" in parts["people"]
     assert "hospital-1" in parts["todo"]
@@ -142,54 +76,17 @@ def test_log_that_is_not_genuine_is_a_warning_and_asks_for_nothing(watcher):
     assert "upload" not in parts["todo"]
 
 
-@pytest.mark.parametrize("name", [MARKUP, TURNED], ids=["markup", "invisible"])
+@pytest.mark.parametrize("name", [HOSTILE, TURNED], ids=["markup", "invisible"])
 def test_names_that_others_chose_are_text(watcher, name):
-    found = watcher.snapshot
-    answer = agent_pb2.StatusResponse()
-    answer.CopyFrom(found.status.answer)
-    answer.detail = name
-    answer.assets.add(name=name, kind=name, provider=name, size=2**64 - 1, received=2**63)
-    answer.results.add(consumer=name, consumed=True, consumed_at=name)
-    answer.approvals.add(party=name, approved=True, approved_at=name)
-    answer.notices.append(name)
-    copy = watcher.machine.manifests[0].manifest
-    hostile = dataclasses.replace(copy, name=name, parties={name: copy.parties["lab"]})
-    events = EventWindow({"00": name})
-    events.add(event(0, actor="00", detail={"asset": name}))
-    events.add(event(1, actor=name, kind=EventKind.RESULT_CONSUMED, detail={"consumer": name}))
-    judged = found.verdict
-    watcher.machine = WatchedMachine(
-        "trial",
-        "main",
-        watcher.machine.target,
-        watcher.machine.descriptor,
-        watcher.machine.entry,
-        (ManifestCopy(hostile, name),),
-        ("--policy", name),
-    )
-    answer.manifest_digest = hostile.digest()
-    watcher.snapshot = dataclasses.replace(
-        found,
-        status=ComputationStatus(answer),
-        bound=Bound((name,), (name,)),
-        problem=name,
-        hint=name,
-        events=events,
-        log_problem="",
-        verdict=dataclasses.replace(
-            judged,
-            platform=name,
-            checks=(Check(name, CheckOutcome.FAILED, name, name, name),),
-            claims=dataclasses.replace(judged.claims, identity={name: name}, image=(name, b"")),
-        ),
-    )
+    poisoned = poison(watcher, name)
     for problem in ("", name):
-        watcher.snapshot = dataclasses.replace(watcher.snapshot, log_problem=problem)
+        watcher.snapshot = dataclasses.replace(poisoned, log_problem=problem)
         parts = rendered(watcher)
         for part, text in parts.items():
-            page = Tags(f"<table>{text}</table>" if part == "row" else text)
-            assert not {"script", "img", "iframe", "object", "svg", "form", "input", "style", "link"} & page.tags
-            assert not {one for one in page.names if one.startswith("on")} | page.names & {"src", "style"}
+            page = Page(f"<table>{text}</table>" if part == "row" else text)
+            names = {name for name, _ in page.attributes}
+            assert not {"script", "img", "iframe", "object", "svg", "form", "input", "style", "link"} & set(page.tags)
+            assert not {one for one in names if one.startswith("on")} | names & {"src", "style"}
             assert not {"\u202e", "\x1b", "\u200b"} & set(text)
     assert "&lt;script&gt;" in parts["state"] or name == TURNED
 
