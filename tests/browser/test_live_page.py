@@ -131,7 +131,7 @@ def test_another_process_at_the_same_port_is_not_believed(browser, parties):
     with opened(browser, parties, told) as (seen, server):
         server.server._hub.key = "of another process"
         server.server._hub.notify()
-        expect(seen.page.locator("#connection")).to_contain_text("something else")
+        expect(seen.page.locator("#connection")).to_contain_text("something else", timeout=20_000)
 
 
 @pytest.mark.browser
