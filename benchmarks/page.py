@@ -4,8 +4,10 @@ An agent in a process of its own has the log; the page's process reads and verif
 """
 
 import contextlib
+import functools
 import http.client
 import http.server
+import importlib.util
 import json
 import re
 import subprocess
@@ -29,12 +31,15 @@ def measure(repeat: int) -> list[BenchmarkResult]:
     """Time from the request to the last byte, warm, and the memory of the page's process."""
     with tempfile.TemporaryDirectory() as name, _machine(Path(name)) as workspace, _page(Path(name), workspace) as page:
         body, read = page.when_read()
-        with _static(body) as file:
-            runs = [(_median(page.get), _median(file)) for _ in range(repeat)]
+        with _static(page, body) as port:
+            host = f"127.0.0.1:{port}"
+            runs = [(_median(page.get), _median(lambda: _get(host, page.path, {}))) for _ in range(repeat)]
+            paints = _first_paints(page, host, repeat)
         memory = _memory(page.process)
     how = f"`cloister page` of a machine with {EVENTS:,} events, {len(body) // 1000} kB of HTML; request to last byte"
     return [
-        BenchmarkResult("live page of 10,000 events", tuple(page for page, _ in runs), "ms", 300, how),
+        *paints,
+        BenchmarkResult("the page from its server", tuple(page for page, _ in runs), "ms", None, how),
         BenchmarkResult(
             "the same against a static file",
             tuple(page / file for page, file in runs),
@@ -70,14 +75,21 @@ class _Page:
         if found is None:
             raise BenchmarkError(f"The page did not start: {line}")
         address = urlsplit(found[0])
-        self._host = address.netloc
-        self._root = address.path.removesuffix("enter")
-        answer = _get(self._host, f"{address.path}?{address.query}", {})
+        self.host = address.netloc
+        self.root = address.path.removesuffix("enter")
+        answer = _get(self.host, f"{address.path}?{address.query}", {})
         self._headers = {"Cookie": (answer[1] or "").split(";")[0]}
 
-    def get(self) -> bytes:
-        """The page of the machine."""
-        return _get(self._host, f"{self._root}trial/main/", self._headers)[0]
+        self.path = f"{self.root}trial/main/"
+
+    def get(self, name: str = "") -> bytes:
+        """The page of the machine, or a file by its path."""
+        return _get(self.host, name or self.path, self._headers)[0]
+
+    def cookie(self) -> dict[str, str]:
+        """The cookie, as Playwright takes it."""
+        name, _, value = self._headers["Cookie"].partition("=")
+        return {"name": name, "value": value, "domain": "127.0.0.1", "path": self.root}
 
     def when_read(self) -> tuple[bytes, float]:
         """The page once all events have been read, and the seconds until then."""
@@ -126,26 +138,67 @@ def _page(folder: Path, workspace: Path) -> Iterator[_Page]:
 
 
 @contextlib.contextmanager
-def _static(body: bytes) -> Iterator[Callable[[], object]]:
-    """Python's own server of files with these bytes in one; yields a function that fetches it."""
-
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def __init__(self, *arguments: object, **more: object) -> None:
-            super().__init__(*arguments, directory=name, **more)  # ty: ignore[invalid-argument-type]
-
-        def log_message(self, format: str, *arguments: object) -> None:
-            pass
-
+def _static(page: _Page, body: bytes) -> Iterator[int]:
+    """Python's own server with the same files at the same paths; yields its port."""
     with tempfile.TemporaryDirectory() as name:
-        (Path(name) / "page.html").write_bytes(body)
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Quiet)
+        folder = Path(name) / page.path.strip("/")
+        folder.mkdir(parents=True)
+        (folder / "index.html").write_bytes(body)
+        for file in ("page.js", "icon.svg"):
+            (Path(name) / page.root.strip("/") / file).write_bytes(page.get(page.root + file))
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_QuietFiles, directory=name))
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         try:
-            yield lambda: _get(f"127.0.0.1:{server.server_port}", "/page.html", {})
+            yield server.server_port
         finally:
             server.shutdown()
             server.server_close()
+
+
+class _QuietFiles(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *arguments: object) -> None:
+        pass
+
+
+def _first_paints(page: _Page, host: str, repeat: int) -> list[BenchmarkResult]:
+    """The first paint in the locked Chromium, whose cache is empty each time; nothing without Playwright."""
+    if importlib.util.find_spec("playwright") is None:
+        return []
+    from playwright.sync_api import Browser, sync_playwright
+
+    from image.inputs.browser import ensure
+
+    def paint(browser: Browser, address: str) -> float:
+        context = browser.new_context()
+        try:
+            context.add_cookies([page.cookie()])  # ty: ignore[invalid-argument-type]
+            opened = context.new_page()
+            opened.goto(address)
+            return opened.evaluate(_FIRST_PAINT)
+        finally:
+            context.close()
+
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=str(ensure()))
+        both = [f"http://{one}{page.path}" for one in (page.host, host)]
+        for address in both:
+            paint(browser, address)
+        runs = [(paint(browser, both[0]), paint(browser, both[1])) for _ in range(repeat)]
+        browser.close()
+    how = "the locked Chromium, empty cache, after one that does not count"
+    return [
+        BenchmarkResult("first paint of the live page of 10,000 events", tuple(one for one, _ in runs), "ms", 300, how),
+        BenchmarkResult(
+            "the same against static files", tuple(one / file for one, file in runs), "x", None, f"{how}; in turns"
+        ),
+    ]
+
+
+_FIRST_PAINT = """() => new Promise(found => {
+  const said = list => list.filter(one => one.name === "first-paint").forEach(one => found(one.startTime));
+  new PerformanceObserver(list => said(list.getEntries())).observe({type: "paint", buffered: true});
+})"""
 
 
 def _memory(process: "subprocess.Popen[str]") -> float:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
@@ -115,7 +116,7 @@ class Pages:
         )
 
     def _html(self, name: str, values: Mapping[str, object]) -> Response:
-        shared = {"root": self._root, "key": self._hub.key}
+        shared = {"root": self._root, "key": self._hub.key, "style": style()}
         return HTMLResponse(templates.template(_ROOM, f"{_FOLDER}/{name}").render({**shared, **values}))
 
     def _look(self, watcher: Watcher | None) -> None:
@@ -167,15 +168,20 @@ async def _gone(receive: Receive) -> None:
         pass
 
 
+@functools.cache
+def style() -> str:
+    """The style of all pages, as it is in them."""
+    macros: Any = templates.template(_ROOM, f"{_FOLDER}/style.html.j2").module
+    return macros.style()
+
+
 def application(watchers: Sequence[Watcher], reader: StepReader, hub: Hub, root: str) -> Starlette:
     """The pages below ``root``."""
     pages = Pages(watchers, reader, hub, root)
-    style = templates.read("html", "style.css") + templates.read(_ROOM, f"{_FOLDER}/page.css")
     machine = "{workspace}/{cvm}/"
     answers: dict[str, Callable[[Request], Awaitable[Response]]] = {
         "": pages.overview,
         "live": pages.live,
-        "style.css": _file("text/css", style),
         "page.js": _file("text/javascript", templates.read(_ROOM, f"{_FOLDER}/page.js")),
         "icon.svg": _file("image/svg+xml", templates.read(_ROOM, f"{_FOLDER}/icon.svg")),
         machine: pages.machine,

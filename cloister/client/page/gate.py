@@ -4,6 +4,7 @@ A cookie goes to every port of its host. This one is for a path that only this p
 server of this machine gets it.
 """
 
+import base64
 import hashlib
 import hmac
 import secrets
@@ -15,23 +16,24 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 COOKIE = "cloister-page"
 
 _POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; "
-    "form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types parts"
+    "default-src 'none'; script-src 'self'; style-src 'sha256-{style}'; img-src 'self'; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; "
+    "trusted-types parts"
 )
+"""Of styles, only the one that every page has at its head: it is there with the first bytes."""
 
 HEADERS = {
-    "Content-Security-Policy": _POLICY,
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
-    "Cross-Origin-Embedder-Policy": "require-corp",
     "Cache-Control": "no-store",
 }
-"""Headers of every response. The files that are the same on all pages have a Cache-Control of their own."""
+"""Headers of every response, with the policy. Script and icon have a Cache-Control of their own.
 
-_HEADERS = tuple((name.lower().encode(), value.encode()) for name, value in HEADERS.items())
+No Cross-Origin-Opener-Policy: a browser starts another process for it, which takes three times the first paint, and a
+page that would open this one does not know its path.
+"""
 
 _OWN = frozenset({b"same-origin", b"none"})
 """Sec-Fetch-Site of requests that the page itself or the user makes (W3C, "Fetch Metadata Request Headers")."""
@@ -55,8 +57,12 @@ def new_root() -> str:
 class Gate:
     """Passes on requests of the one browser that has the cookie; every other request learns nothing."""
 
-    def __init__(self, app: ASGIApp, port: int, root: str) -> None:
+    def __init__(self, app: ASGIApp, port: int, root: str, style: str) -> None:
+        """``style`` is the text of the one style that the pages have."""
         self._app = app
+        digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+        headers = {"Content-Security-Policy": _POLICY.format(style=digest), **HEADERS}
+        self._headers = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
         self._host = f"127.0.0.1:{port}".encode()
         self._root = root
         self._enter = f"{root}enter"
@@ -76,7 +82,7 @@ class Gate:
             if message["type"] == "http.response.start":
                 given = list(message.get("headers", ()))
                 names = {name for name, _ in given}
-                more = [(name, value) for name, value in _HEADERS if name not in names]
+                more = [(name, value) for name, value in self._headers if name not in names]
                 message = {**message, "headers": [*given, *more]}
             await send(message)
 

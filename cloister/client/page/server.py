@@ -60,7 +60,7 @@ class PageServer:
         opened: Callable[[str], None],
     ) -> None:
         require_page_packages()
-        from cloister.client.page.app import application
+        from cloister.client.page.app import application, style
         from cloister.client.page.gate import Gate, new_root
         from cloister.client.page.live import Hub
         from cloister.client.page.watcher import Watcher
@@ -69,7 +69,7 @@ class PageServer:
         self._hub, root = Hub(), new_root()
         self.watchers = [Watcher(machine, key, self._hub.notify) for machine in machines]
         pages = application(self.watchers, reader or StepReader(), self._hub, root)
-        self._gate = Gate(pages, self._listener.getsockname()[1], root)
+        self._gate = Gate(pages, self._listener.getsockname()[1], root, style())
         self._opened = opened
         self._server = self._make_server()
 
