@@ -12,6 +12,7 @@ from cloister.errors import CloisterError
 from image.inputs.lockfile import RELOCKED
 
 CHECKOUT = Path(__file__).resolve().parents[1]
+_STATE = ".state"
 _KEPT = ("CLOISTER_DEBIAN_MIRROR", "CLOISTER_DEBIAN_SNAPSHOT", "CLOISTER_LOCKS")
 
 
@@ -46,6 +47,10 @@ class Actor:
                 exit_code=status,
             )
 
+    def forget(self) -> None:
+        """Forget what was accepted in an earlier demo: image and policy may be others now, and no one is asked."""
+        shutil.rmtree(self.folder / _STATE, ignore_errors=True)
+
     def give(self, file: str, *receivers: "Actor", to: str = ".") -> None:
         """Copy a file to others, as they would by mail."""
         for receiver in receivers:
@@ -74,5 +79,5 @@ def _environment(folder: Path) -> dict[str, str]:
     kept = {name: text for name, text in os.environ.items() if not name.startswith("CLOISTER_") or name in _KEPT}
     kept.setdefault("CLOISTER_LOCKS", str(RELOCKED))
     kept.pop("AGENT_GRPC_URL", None)
-    state = str((folder / ".state").absolute())
+    state = str((folder / _STATE).absolute())
     return {**kept, "XDG_STATE_HOME": state, "PATH": f"{Path(sys.executable).parent}:{kept.get('PATH', '')}"}

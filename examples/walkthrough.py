@@ -91,6 +91,7 @@ def _run(example: Example, output: Path, words: str, options: Mapping[str, str],
     )
     _give_all(descriptor, "workspace.json", cast.parties)
     for party in cast.parties:
+        party.forget()
         _policy(party, quiet=party != cast.owner)
     _fresh_machine(cast.owner)
     _submit(cast)

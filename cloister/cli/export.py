@@ -34,7 +34,10 @@ def export(
     bundle: str | None = None,
     file: Sequence[str] | None = None,
 ) -> None:
-    """Write a computation's definition to one file, for another workspace: without data and private keys."""
+    """Write a computation's definition to one file, for another workspace: without data and private keys.
+
+    Example: cloister export computation.json --algorithm train.py --output covid19.cloister
+    """
     path = Path(manifest)
     target = Path(output) if output else path.with_suffix(".cloister")
     parts = client.export_computation(

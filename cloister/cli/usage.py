@@ -35,6 +35,8 @@ def usage(
     """Make a signed record of what a computation was allowed to use, how large its assets were, and when it ran.
 
     Nothing in it was measured inside of the run: limits and sizes are the manifest's, the minutes the events'.
+
+    Example: cloister usage results.zip --output usage.json --csv usage.csv
     """
     manifest = settings.manifest() if settings.path("manifest") else None
     if check:

@@ -30,7 +30,7 @@ _LOG = re.compile(r'\{"time": "[^"]*", "uptime": \d+, ')
 """A line of an agent's log: the agent of a test runs in the same process."""
 
 
-_NOTE = "Note: Accepted for the first time in the workspace "
+NOTE = "Note: Accepted for the first time in the workspace "
 
 
 def runner(capsys: pytest.CaptureFixture[str]) -> Cloister:
@@ -53,7 +53,7 @@ def runner(capsys: pytest.CaptureFixture[str]) -> Cloister:
         if "--json" in words and printed:
             output_schema.validate(str(words[0]), printed)
         lines = said.err.splitlines(keepends=True)
-        noted = [line for line in lines if line.startswith(_NOTE)]
+        noted = [line for line in lines if line.startswith(NOTE)]
         return Done(code, printed, "".join(line for line in lines if line not in noted), "".join(noted))
 
     return cloister

@@ -19,6 +19,7 @@ from cloister.client.connection import binding, opening, sealed_calls
 from cloister.errors import INTERRUPTED, CloisterError
 from cloister.protocol.sealing import FRAME_SIZE
 from cloister.v1 import agent_pb2
+from tests.cli.command import NOTE
 from tests.faults.computation import COMMAND, Computation, Step
 from tests.faults.relay import Meddling, relay
 from tests.line import Damage, Line, Point, line
@@ -146,6 +147,7 @@ def _command(computation: Computation, step: Step, address: object, *before: str
         env={
             **environment,
             "XDG_CACHE_HOME": str(folder / "cache"),
+            "XDG_STATE_HOME": str(folder / "state"),
             "AGENT_GRPC_URL": str(address),
             "PYTHONPATH": os.pathsep.join(sys.path),
         },
@@ -164,7 +166,9 @@ def _told(process: "subprocess.Popen[str]", out: str, err: str) -> CloisterError
     assert "Traceback" not in err + out, err + out
     if process.returncode == 0:
         return None
-    first, _, hint = err.strip().partition("\n")
+    # What is accepted for the first time is noted before.
+    said = "".join(line for line in err.splitlines(keepends=True) if not line.startswith(NOTE))
+    first, _, hint = said.strip().partition("\n")
     if process.returncode == INTERRUPTED:
         return CommandError("The command was interrupted.", hint=first, exit_code=INTERRUPTED)
     return CommandError(first.removeprefix("Error: "), hint=hint, exit_code=process.returncode)
