@@ -49,10 +49,7 @@ class Machine:
         keep: Sequence[Path] = (),
         history: AcceptanceHistory | None = None,
     ) -> None:
-        """``connection`` demands ``manifest``; ``names`` has names by key id, ``keep`` files that are not replaced.
-
-        ``history`` is the one of the connection's target, if it has one.
-        """
+        """``connection`` demands ``manifest``; ``names`` are by key id, ``keep`` are not replaced, ``history`` notes."""
         self._connection = connection
         self._manifest = manifest
         self._names = names
