@@ -49,7 +49,7 @@ class Machine:
         keep: Sequence[Path] = (),
         history: AcceptanceHistory | None = None,
     ) -> None:
-        """``connection`` demands ``manifest``; ``names`` are by key id, ``keep`` are not replaced, ``history`` notes."""
+        """``connection`` demands ``manifest``; ``names`` are by key id, ``keep`` not replaced, ``history`` notes."""
         self._connection = connection
         self._manifest = manifest
         self._names = names
