@@ -71,6 +71,14 @@ def write(at: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
+    try:
+        folder = os.open(at.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(folder)  # its new name: after a power failure the earlier content would be there
+        finally:
+            os.close(folder)
+    except OSError as error:
+        raise unwritable(at, error) from error
 
 
 def unwritable(at: Path, error: OSError) -> userfile.FileError:

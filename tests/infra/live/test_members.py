@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from invoke.exceptions import Exit
 
 from cloister import client
+from cloister.cli.shell import show
 from cloister.errors import InputError
 from cloister.keyfile.public import read_public_key
 from cloister.protocol.invitation import Invitation, InvitationAnswer
@@ -193,14 +194,20 @@ def test_admission_that_is_cut_off_leaves_no_invitation_to_answer_again(
 
 
 @pytest.mark.engine
-def test_admission_says_whose_key_it_replaces_and_an_invitation_can_be_taken_back(configuration: Path, tmp_path: Path):
+def test_admission_says_whose_key_it_replaces_and_an_invitation_can_be_taken_back(
+    configuration: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+):
     first, _ = public(tmp_path, "first")
     members.add("lab", "hospital-1", first, ("dataset-provider",))
     sent, answer = tmp_path / "sent.json", tmp_path / "answer.json"
     members.invite("lab", "hospital-1", ("dataset-provider",), sent)
     client.join(sent, answer, tmp_path / "h1.pem")
     known = read_public_key(first).spki
-    assert members.answered("lab", answer).replaces == hashlib.sha256(known).hexdigest()
+    monkeypatch.setattr(show, "confirmed", lambda question: False)
+    tasks.admit.body(None, file=str(answer), stack="lab")
+    said = capfd.readouterr().out
+    assert f"Replaces     the key {hashlib.sha256(known).hexdigest()} of the member with this name\n" in said
+    assert said.endswith("Nothing was changed.\n")
 
     assert members.remove("lab", "hospital-1")
     with pytest.raises(InputError, match="no open invitation"):
