@@ -87,6 +87,17 @@ def _run(argv: Sequence[str | Path], environment: dict[str, str] | None) -> subp
     return done
 
 
+def peak_memory(process: int | str = "self") -> float:
+    """The highest resident memory of a process, in MB (proc(5), VmHWM). Raises BenchmarkError.
+
+    That of getrusage(2) is no measure: a child inherits it from the process that forked it.
+    """
+    for line in Path(f"/proc/{process}/status").read_text(encoding="utf-8").splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024 / 1e6
+    raise BenchmarkError(f"The process {process} has no VmHWM.")
+
+
 def median_parts(runs: Sequence[dict[str, float]]) -> tuple[tuple[str, float], ...]:
     """The median of each part that all runs have."""
     return tuple(

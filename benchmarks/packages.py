@@ -29,12 +29,13 @@ _SMALL = 26
 _SMALL_FILES = 700
 _BLOCK = 1 << 20
 _BUNDLE = """
-import resource, sys
+import sys
 from pathlib import Path
+from benchmarks.measurement import peak_memory
 from cloister.client.packages.bundle import make_bundle
 lock, output, cache = map(Path, sys.argv[1:])
 make_bundle(lock, output, cache=cache)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+print(peak_memory())
 """
 _INSTALL = """
 import sys
@@ -77,7 +78,7 @@ def measure(repeat: int) -> list[BenchmarkResult]:
     what = f"{len(wheels)} wheels of {size:.0f} MB"
     return [
         BenchmarkResult("bundle, times `cp`", tuple(bundling), "x", 2, f"{what}, inspected before; whole processes"),
-        BenchmarkResult("memory to make a bundle", tuple(peaks), "MB", 150, f"{what}; maximum resident set"),
+        BenchmarkResult("memory to make a bundle", tuple(peaks), "MB", 150, f"{what}; VmHWM"),
         BenchmarkResult("first bundle, with inspection", (first,), "s", None, f"{what}: unpacked and compared once"),
         BenchmarkResult(
             "installing a bundle, times `zipfile -e`", tuple(installing), "x", 1.5, f"{what}; one process each"
@@ -93,7 +94,7 @@ def _bundle(lock: Path, output: Path, cache: Path) -> tuple[float, float]:
     took = time.monotonic() - began
     if done.returncode != 0:
         raise BenchmarkError(f"The bundle failed: {done.stderr.decode('utf-8', 'replace')[-2000:]}")
-    return took, int(done.stdout) * 1024 / _MB
+    return took, float(done.stdout)
 
 
 def _wheels(cache: Path, lock: Path) -> list[Path]:

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measurement import CHECKOUT, BenchmarkError, BenchmarkResult
+from benchmarks.measurement import CHECKOUT, BenchmarkError, BenchmarkResult, peak_memory
 from benchmarks.transfer.world import PLAIN, WITH_DIGEST, TransferParty, prepare
 
 _MIB = 1024 * 1024
@@ -127,10 +127,7 @@ class TransferMachine:
 
     def peak(self) -> float:
         """The agent's highest resident memory, MB."""
-        for line in Path(f"/proc/{self._process.pid}/status").read_text(encoding="utf-8").splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024 / 1e6
-        raise BenchmarkError("The agent's process has no VmHWM.")
+        return peak_memory(self._process.pid)
 
     def cpu(self) -> float:
         """Seconds of CPU that the agent has used."""
@@ -149,21 +146,29 @@ def running_machine(folder: Path, source: Path) -> Iterator[TransferMachine]:
 
 @contextlib.contextmanager
 def started(words: list[str]) -> Iterator[tuple["subprocess.Popen[str]", dict[str, Any]]]:
-    """A process that says in a line of JSON that it is ready, and ends when its standard input does."""
-    with subprocess.Popen(
-        words,
-        cwd=CHECKOUT,
-        env=os.environ | {"GRPC_VERBOSITY": "NONE"},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        encoding="utf-8",
-    ) as process:
+    """A process that says in a line of JSON that it is ready, and ends when its standard input does.
+
+    What it says beside that, such as the agent's log, is shown only if it fails.
+    """
+    with (
+        tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log,
+        subprocess.Popen(
+            words,
+            cwd=CHECKOUT,
+            env=os.environ | {"GRPC_VERBOSITY": "NONE"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            encoding="utf-8",
+        ) as process,
+    ):
         if process.stdin is None or process.stdout is None:
             raise BenchmarkError("A process has no pipes.")
         line = process.stdout.readline()
         if not line:
-            raise BenchmarkError(f"`{' '.join(words)}` ended before it was ready.")
+            log.seek(0)
+            raise BenchmarkError(f"`{' '.join(words)}` ended before it was ready.\n{log.read()[-2000:]}")
         yield process, json.loads(line)
         process.stdin.close()
 

@@ -5,11 +5,11 @@ It prints JSON: the seconds and the CPU time of what was asked for, without its 
 
 import dataclasses
 import json
-import resource
 import sys
 import time
 from pathlib import Path
 
+from benchmarks.measurement import peak_memory
 from benchmarks.transfer.world import TransferParty
 from cloister.client.computation.asset import check_asset
 from cloister.client.computation.asset_upload import upload_asset
@@ -37,8 +37,7 @@ def main(folder: Path, what: str, words: list[str]) -> None:
         else:
             _open(connection, int(words[0]))
         took, spent = time.monotonic() - began, time.process_time() - used
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
-    print(json.dumps({"seconds": took, "cpu": spent, "peak": peak}))
+    print(json.dumps({"seconds": took, "cpu": spent, "peak": peak_memory()}))
 
 
 def _result(connection: Connection, manifest: Manifest, party: TransferParty) -> None:

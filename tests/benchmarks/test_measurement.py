@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from benchmarks.measurement import BenchmarkError, BenchmarkResult, median_parts, seconds
+from benchmarks.measurement import BenchmarkError, BenchmarkResult, median_parts, output_of, peak_memory, seconds
 
 
 def test_median_counts_and_the_spread_is_told() -> None:
@@ -27,3 +27,9 @@ def test_failed_command_is_told_with_its_last_lines() -> None:
     with pytest.raises(BenchmarkError) as raised:
         seconds([sys.executable, "-c", "print('the reason'); raise SystemExit(3)"])
     assert "ended with status 3.\nthe reason" in raised.value.message
+
+
+def test_peak_memory_of_a_process_is_its_own() -> None:
+    large = b"x" * (128 * 1024 * 1024)
+    said = output_of([sys.executable, "-c", "from benchmarks.measurement import peak_memory; print(peak_memory())"])
+    assert float(said) < len(large) / 1e6 < peak_memory()
