@@ -17,7 +17,7 @@ from typing import IO, Any
 
 from agent_runtime.runner import oci_config
 from agent_runtime.runner.disk.scratchdisk import ScratchDisk
-from agent_runtime.runner.disk.scratchrun import ScratchRun
+from agent_runtime.runner.disk.scratchrun import ScratchRun, UnsealedError
 from agent_runtime.runner.guard import RunGuard
 from agent_runtime.runner.kept_output import append_output, keep_output
 from agent_runtime.runner.kinds.image_config import container_config, read_process, unpacking_config
@@ -102,6 +102,9 @@ class Container:
             if not scratch.failed():
                 raise
             outcome = RunOutcome.SCRATCH
+        except UnsealedError:
+            outcome = RunOutcome.LAUNCH
+            self._tell(job, "Unpacking to the scratch disk ended without a hash tree: an archive misled it.")
         if outcome is not RunOutcome.STOPPED and scratch.failed():
             self._tell(job, "The scratch disk returned data that was changed, or none. The host controls that disk.")
             return RunOutcome.SCRATCH
@@ -132,12 +135,18 @@ class Container:
             nonlocal answer
             answer = source.read(MAX_ANSWER)
 
-        with (self.paths.base / "packing").open("xb", buffering=0) as said:
-            status = self._run_crun(packing_config(job, paths, self.host), take, device, said.fileno())
+        said = self.paths.base / "packing"
+        reader, writer = os.pipe()
+        with os.fdopen(reader, "rb", buffering=0) as source:
+            keeping = threading.Thread(target=keep_output, args=(source, said, job.output), name="packer's output")
+            keeping.start()
+            try:
+                status = self._run_crun(packing_config(job, paths, self.host), take, device, writer)
+            finally:
+                os.close(writer)
+                keeping.join()
         if status:
-            (self.paths.base / "packing").rename(self.paths.output)
-            self.paths.output.chmod(0o644)
-            os.truncate(self.paths.output, min(job.output + 1, self.paths.output.stat().st_size))
+            said.rename(self.paths.output)
         return status, answer
 
     def _unpack_image(self, job: Job, paths: SandboxPaths, scratch: ScratchRun) -> int:

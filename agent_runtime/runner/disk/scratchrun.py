@@ -21,6 +21,18 @@ Pack = Callable[[int], tuple[int, bytes]]
 """Writes a volume through a descriptor; returns an exit status, and the seal as a line of JSON."""
 
 
+class UnsealedError(Exception):
+    """The packer returned something other than a seal: an archive has taken it over."""
+
+
+def read_seal(answer: bytes) -> Seal:
+    """The seal in a packer's answer. Raises UnsealedError."""
+    try:
+        return Seal.from_value(json.loads(answer))
+    except (ValueError, RecursionError) as error:
+        raise UnsealedError from error
+
+
 class ScratchRun:
     """The volumes of one run, mounted below ``base``."""
 
@@ -63,7 +75,7 @@ class ScratchRun:
     def unpack(self, pack: Pack) -> int:
         """Let ``pack`` write the volume of unpacked data, and mount that. Returns the status of ``pack``.
 
-        Raises OSError, ScratchError, or ValueError for an answer that is not a seal.
+        Raises OSError or ScratchError, and UnsealedError when it succeeds without a seal.
         """
         scratch = self._job.scratch
         if scratch is None:
@@ -75,7 +87,7 @@ class ScratchRun:
         finally:
             os.close(device)
         if status == 0:
-            self._disk.mount_sealed(_UNPACKED, Seal.from_value(json.loads(answer)), self._base / _UNPACKED)
+            self._disk.mount_sealed(_UNPACKED, read_seal(answer), self._base / _UNPACKED)
         return status
 
     def full(self) -> bool:
