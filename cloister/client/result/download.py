@@ -105,12 +105,13 @@ def fetch_ciphertext(
 
 
 def finish_result(
-    manifest: Manifest, policy: Policy, output: Path, *, collateral: CollateralSources | None = None
+    manifest: Manifest, policy: Policy, output: Path, consumer: str, *, collateral: CollateralSources | None = None
 ) -> Proof:
     """Decrypt what :func:`fetch_ciphertext` downloaded, verify it under the party's policy, and move it to ``output``.
 
     The approvals that came with the key are put beside the receipt. An approver that must see the files first has none
-    yet; of all others they are demanded. Raises ProofError and InputError; ciphertext and key are kept then.
+    yet; of all others they are demanded. ``consumer`` is known by the caller's key: others may write to the folder of the
+    output. Raises ProofError and InputError; ciphertext and key are kept then.
     """
     files = PendingFiles(output)
     try:
@@ -125,7 +126,7 @@ def finish_result(
                 plain.write(piece)
             plain.flush()
             os.fsync(plain.fileno())
-        preview = not approvals and _fetched_by(files) in manifest.results.readers
+        preview = not approvals and consumer in manifest.results.readers
         found = verify_result(files.new, policy, collateral=collateral, approvals=approvals, preview=preview)
         found.require_accepted()
         if found.manifest != manifest.digest():
@@ -183,12 +184,6 @@ def _encoded(approvals: tuple[Approval, ...], manifest: Manifest) -> bytes:
     encoded = approval.encode(wanted.values()) if wanted else b""
     # What is longer is not kept, and missed later: the key must fit into the space that was reserved for it.
     return encoded if len(encoded) <= len(manifest.results.approvers) * _APPROVAL_SIZE else b""
-
-
-def _fetched_by(files: PendingFiles) -> str:
-    """The consumer whose slot was fetched."""
-    state = canonical.parse(userfile.read(files.state, _STATE_LIMIT), what=files.state.name, limit=_STATE_LIMIT)
-    return str(state["consumer"]) if isinstance(state, dict) and "consumer" in state else ""
 
 
 def _release(session: Session, consumer: str, digest: bytes, backoff: Backoff) -> bytes:

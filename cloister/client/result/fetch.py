@@ -72,8 +72,8 @@ def fetch_result(
     """Fetch a result, verify it and write it to a new file. The agent releases it once for each consumer.
 
     Args:
-        connect: makes a connection of the consumer that demands this manifest. Not called when an earlier call got the
-            key but failed afterwards: then that call is completed without the machine.
+        connect: makes a connection of the consumer that demands this manifest. It is not used when an earlier call got
+            the key but failed afterwards: then that call is completed without the machine.
         manifest: the manifest that all parties agreed on.
         policy: the party's policy, to verify the result with.
         output: the file of the result.
@@ -100,25 +100,25 @@ def fetch_result(
     except OSError as error:
         raise userfile.unwritable(output, error) from error
     with ExitStack() as stack:
-        connection = None
+        connection = stack.enter_context(connect())
+        consumer = consumer_of(manifest, connection.key.public)
         if has_pending_key(target):
             told.key_present()
         else:
             if target.exists():
                 raise InputError(f"{target} exists.", hint="Name another file with --output, or move the existing one.")
-            connection = stack.enter_context(connect())
             status = fetch_status(connection) if wait else None
             # Of a result that was fetched before, nothing is awaited; its machine refuses, and says when that was.
-            if status is not None and not status.was_fetched_by(consumer_of(manifest, connection.key.public)):
+            if status is not None and not status.was_fetched_by(consumer):
                 until = {Phase.COMPLETED}
-                if consumer_of(manifest, connection.key.public) in manifest.results.readers:
+                if consumer in manifest.results.readers:
                     until.add(Phase.APPROVAL)
                 with told.waiting(status.progress) as show:
                     for record in follow_events(connection, until=frozenset(until)):
                         show(record)
         stack.enter_context(alone(target))
-        if connection is not None and not has_pending_key(target):
+        if not has_pending_key(target):
             with told.transfer("Fetching the result", manifest.results.max_size) as progress:
                 fetch_ciphertext(connection, manifest, target, progress=progress, interrupted=told.interrupted)
-        proof = finish_result(manifest, policy, target, collateral=collateral)
+        proof = finish_result(manifest, policy, target, consumer, collateral=collateral)
     return FetchedResult(target, proof, tuple(unpack_result(target, unpack, keep)) if unpack is not None else ())

@@ -11,6 +11,7 @@ from cloister.client.connection.session import Session
 from cloister.client.result import proof
 from cloister.client.result.claims import ClaimOutcome
 from cloister.client.result.download import fetch_ciphertext, finish_result
+from cloister.client.result.fetch import fetch_result
 from cloister.client.result.pending import has_pending_key
 from cloister.client.result.preview import require_read
 from cloister.client.result.proof import verify_result
@@ -40,7 +41,7 @@ def approve(machine, manifest, party):
 def fetch(machine, manifest, party, output):
     with machine.connection(party, manifest) as connection:
         fetch_ciphertext(connection, manifest, output)
-    return finish_result(manifest, machine.policy, output)
+    return finish_result(manifest, machine.policy, output, party)
 
 
 @pytest.fixture
@@ -170,6 +171,17 @@ def test_consumer_that_is_given_no_approval_has_no_preview(machine, running, tmp
     monkeypatch.setattr(Session, "release_result", omitting)
     with pytest.raises(ProofError, match="The approval of hospital-2 is missing"):
         fetch(machine, manifest, "lab", tmp_path / "results.zip")
+
+
+def test_files_of_a_preview_beside_the_output_do_not_make_its_reader_an_approver(machine, running, tmp_path):
+    """Others may write to the folder of the output."""
+    machine, manifest = waiting(machine.parties, running, FILES)
+    with machine.connection("hospital-2", manifest) as connection:
+        fetch_ciphertext(connection, manifest, tmp_path / "results.zip")
+
+    with pytest.raises(ProofError, match="The approval of hospital-2 is missing"):
+        fetch_result(lambda: machine.connection("lab", manifest), manifest, machine.policy, tmp_path / "results.zip")
+    assert not (tmp_path / "results.zip").exists()
 
 
 def test_approver_reads_the_files_before_it_decides(machine, running, tmp_path):

@@ -45,7 +45,7 @@ def test_result_is_fetched_and_proven(machine, manifest, tmp_path):
     assert stat.S_IMODE((tmp_path / "results.zip.key").stat().st_mode) == 0o600
 
     brought = CollateralSources(InMemory({CERTIFICATE: (b"no certificate",)}))
-    done = finish_result(manifest, machine.policy, output, collateral=brought)
+    done = finish_result(manifest, machine.policy, output, "lab", collateral=brought)
 
     assert done.accepted
     assert [one.kind for one in done.at_creation.skipped] == [CERTIFICATE]
@@ -79,12 +79,12 @@ def test_failure_after_the_release_loses_nothing(machine, manifest, tmp_path):
     with machine.connection("lab", manifest) as connection:
         fetch_ciphertext(connection, manifest, output)
     with pytest.raises(ProofError, match="not proven") as caught:
-        finish_result(manifest, machine.other_policy(workspace="other"), output)
+        finish_result(manifest, machine.other_policy(workspace="other"), output, "lab")
     assert "results.zip.key" in caught.value.hint
     machine.running.agent.stop()
 
     assert has_pending_key(output)
-    assert finish_result(manifest, machine.policy, output).accepted
+    assert finish_result(manifest, machine.policy, output, "lab").accepted
 
 
 @pytest.mark.parametrize("full", ["results.zip.part", "results.zip.key.part"])
@@ -109,7 +109,7 @@ def test_full_disk_leaves_the_key_with_the_machine(machine, manifest, tmp_path, 
 
     with machine.connection("lab", manifest) as connection:
         fetch_ciphertext(connection, manifest, output)
-    assert finish_result(manifest, machine.policy, output).accepted
+    assert finish_result(manifest, machine.policy, output, "lab").accepted
 
 
 def test_lost_answer_to_the_release_is_asked_for_again(machine, manifest, tmp_path, monkeypatch):
@@ -129,7 +129,7 @@ def test_lost_answer_to_the_release_is_asked_for_again(machine, manifest, tmp_pa
         )
 
     assert (len(keys), len(set(keys)), len(told)) == (2, 1, 1)
-    assert finish_result(manifest, machine.policy, tmp_path / "results.zip").accepted
+    assert finish_result(manifest, machine.policy, tmp_path / "results.zip", "lab").accepted
 
 
 def test_second_command_is_told_that_another_one_fetches(machine, manifest, tmp_path):
@@ -155,7 +155,7 @@ def test_damaged_partial_download_is_fetched_again(machine, manifest, tmp_path):
         (tmp_path / "results.zip.part.json").write_bytes(state.encode())
         fetch_ciphertext(connection, manifest, output)
 
-    assert finish_result(manifest, machine.policy, output).accepted
+    assert finish_result(manifest, machine.policy, output, "lab").accepted
 
 
 def test_partial_download_of_another_result_is_not_continued(machine, manifest, tmp_path):
@@ -165,7 +165,7 @@ def test_partial_download_of_another_result_is_not_continued(machine, manifest, 
     with machine.connection("lab", manifest) as connection:
         fetch_ciphertext(connection, manifest, output)
 
-    assert finish_result(manifest, machine.policy, output).accepted
+    assert finish_result(manifest, machine.policy, output, "lab").accepted
 
 
 @pytest.mark.parametrize("name", ["results.zip.part", "results.zip.part.json"])
@@ -185,7 +185,7 @@ def test_fetch_writes_to_no_file_that_others_have_linked_beside_the_output(
                 fetch_ciphertext(connection, manifest, tmp_path / "results.zip")
         else:
             fetch_ciphertext(connection, manifest, tmp_path / "results.zip")
-            assert finish_result(manifest, machine.policy, tmp_path / "results.zip").accepted
+            assert finish_result(manifest, machine.policy, tmp_path / "results.zip", "lab").accepted
     assert kept.read_bytes() == b"mine"
 
 
@@ -211,7 +211,7 @@ def test_released_key_goes_to_no_file_that_others_put_in_the_reserved_ones_place
         fetch_ciphertext(connection, manifest, tmp_path / "results.zip")
 
     assert seen.read_bytes() == b""
-    assert finish_result(manifest, machine.policy, tmp_path / "results.zip").accepted
+    assert finish_result(manifest, machine.policy, tmp_path / "results.zip", "lab").accepted
 
 
 @pytest.mark.parametrize("silently", [False, True])
@@ -236,4 +236,4 @@ def test_interrupted_download_resumes(tmp_path, tmp_path_factory, monkeypatch, s
                 )
 
         assert (between.reached, len(told)) == (1, 1)
-        assert finish_result(manifest, machine.policy, tmp_path / "results.zip").accepted
+        assert finish_result(manifest, machine.policy, tmp_path / "results.zip", "lab").accepted

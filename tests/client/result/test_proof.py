@@ -36,7 +36,7 @@ def made(tmp_path_factory):
             fetch_ciphertext(connection, manifest, folder / "results.zip")
             lines = [record.encode() + b"\n" for record in EventReader(connection).records(follow=False)]
             evidence = connection.evidence()
-        finish_result(manifest, machine.policy, folder / "results.zip")
+        finish_result(manifest, machine.policy, folder / "results.zip", "lab")
         (folder / "events.jsonl").write_bytes(b"".join(lines))
         return folder, machine.policy, manifest, evidence
 
