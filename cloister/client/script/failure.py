@@ -25,6 +25,15 @@ _READ_ONLY = (
     "A program writes what leaves the machine below results/, and everything else below /tmp: its own folder and the "
     "rest are read-only."
 )
+_PLACES = (
+    "A dataset is at datasets/<file>, an unpacked one in the folder datasets/<name>, a file of the algorithm at its "
+    "`at`; folders below results/ are the program's to make. All of these are below /work; a container image starts in "
+    "its WORKDIR."
+)
+_PREOPENED = (
+    "A WebAssembly module reaches datasets/ and results/ by these relative paths, and no other folder; with "
+    "algorithm.files it may also read the folder that it starts in."
+)
 _FULL = (
     "results/ has room for results.max bytes, /tmp and the changes of datasets share limits.memory: raise the limit."
 )
@@ -75,10 +84,7 @@ def _missing_module(match: re.Match[str]) -> str:
 
 
 def _missing_file(match: re.Match[str]) -> str:
-    return (
-        f"There is no {names.shown(match['path'])}. A dataset is at datasets/<file>, an unpacked one in the folder "
-        "datasets/<name>, a file of the algorithm at its `at`; folders below results/ are the program's to make."
-    )
+    return f"There is no {names.shown(match['path'])}. {_PLACES}"
 
 
 def _missing_library(match: re.Match[str]) -> str:
@@ -109,8 +115,16 @@ _FAILURES: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], .
         ),
         _NETWORK,
     ),
-    (re.compile(r"Read-only file system|^PermissionError: \[Errno 13\] Permission denied: ", re.MULTILINE), _READ_ONLY),
-    (re.compile(r"No space left on device"), _FULL),
+    (
+        re.compile(
+            r"[Rr]ead-only file system|kind: (?:PermissionDenied|ReadOnlyFilesystem)\b|: [Pp]ermission denied\s*$"
+            r"|^PermissionError: \[Errno 13\] Permission denied: ",
+            re.MULTILINE,
+        ),
+        _READ_ONLY,
+    ),
+    (re.compile(r"[Nn]o space left on device|kind: StorageFull\b"), _FULL),
+    (re.compile(r"Capabilities insufficient|failed to find a pre-opened file descriptor"), _PREOPENED),
     (
         re.compile(
             rf"^FileNotFoundError: \[Errno 2\] No such file or directory: '(?!{_INSTALLER}')(?P<path>[^'\n]{{1,200}})'",
@@ -118,4 +132,13 @@ _FAILURES: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], .
         ),
         _missing_file,
     ),
+    # As perror(3), Go, shells and crun write it.
+    (
+        re.compile(
+            r"(?<![\w.@/-])(?<!\?\) `)(?P<path>datasets|results|[\w@-]{0,200}[./][\w.@/-]{0,200})"
+            r"(?:['\"`](?: not found)?: (?:\[Errno 2\] )?|: )[Nn]o such file or directory"
+        ),
+        _missing_file,
+    ),
+    (re.compile(r"\bcode: 2, kind: NotFound\b"), f"A file or folder is not where the program looks for it. {_PLACES}"),
 )

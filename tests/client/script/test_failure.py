@@ -36,6 +36,28 @@ FAILURES = {
         "FileNotFoundError: [Errno 2] No such file or directory: '/home/me/h1.csv'\n",
         "There is no /home/me/h1.csv. A dataset is at datasets/<file>",
     ),
+    "a folder, by perror": ("datasets: No such file or directory\n", "There is no datasets. A dataset is at"),
+    "a file, by Go": ("2026/11/30 open datasets/h1.csv: no such file or directory\n", "There is no datasets/h1.csv."),
+    "a file, by a program": ("cat: /data/h1.csv: No such file or directory\n", "There is no /data/h1.csv."),
+    "a file, by Rust": (
+        'Err: Os { code: 2, kind: NotFound, message: "No such file or directory" }\n',
+        "not where the program looks for it. A dataset is at",
+    ),
+    "a script, by Python": (
+        "python3: can't open file '/app/train.py': [Errno 2] No such file or directory\n",
+        "There is no /app/train.py.",
+    ),
+    "a program, by the runtime": (
+        "executable file `/work/./mean` not found: No such file or directory\n",
+        "There is no /work/./mean.",
+    ),
+    "a read-only folder, by Go": ("panic: open out.txt: read-only file system\n", "below results/"),
+    "a read-only folder, by Rust": ('Os { code: 30, kind: ReadOnlyFilesystem, message: "x" }\n', "below results/"),
+    "another's folder, by a shell": ("sh: 1: cannot create x: Permission denied\n", "below results/"),
+    "a full folder, by Go": ("write results/x: no space left on device\n", "results.max"),
+    "a folder that WASI does not open": ("/data: Capabilities insufficient\n", "by these relative paths"),
+    "the same, by Rust": ("failed to find a pre-opened file descriptor through which\n", "by these relative paths"),
+    "an error without a path": ("OSError: No such file or directory\n", ""),
     "no failure": ("epoch 1: loss 0.5\nPermission to continue\n", ""),
     "nothing": ("", ""),
 }
@@ -96,7 +118,17 @@ def test_only_the_end_is_kept_and_few_things_are_said() -> None:
 
 
 @pytest.mark.parametrize(
-    "piece", [b"lib", b"a.", b"No module named pip ", b"  x\n", b"Traceback (most recent call last):\n"]
+    "piece",
+    [
+        b"lib",
+        b"a.",
+        b"No module named pip ",
+        b"  x\n",
+        b"a/",
+        b"a/b.c ",
+        b"datasets: ",
+        b"Traceback (most recent call last):\n",
+    ],
 )
 def test_hostile_output_takes_little_time(piece: bytes) -> None:
     end = OutputEnd()
