@@ -90,6 +90,11 @@ def _tree(root: str, image: str, recipe: str) -> Path:
         raise InputError(f"{' and '.join(images)} name different images.", hint="Pass one of them.")
     if root:
         return Path(root)
+    if _checkout is None and images:
+        raise InputError(
+            f"{images[0]} needs a checkout of Cloister, which has the images that were built there.",
+            hint="Type `invoke -r CHECKOUT try`, or pass the file that `invoke image.export` writes with --root.",
+        )
     if _checkout is None:
         raise InputError(
             "A trial needs the root file system of a guest image.",

@@ -128,4 +128,5 @@ def test_without_a_tree_the_verb_says_where_to_get_one(cloister: Cloister, monke
 
     assert done.code == 2
     assert "`invoke image.export`" in done.err
+    assert "--image pytorch needs a checkout of Cloister" in cloister("try", "c.yaml", "--image", "pytorch").err
     assert "--root" in done.err
