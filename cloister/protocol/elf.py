@@ -62,6 +62,15 @@ class ElfProgram:
 
 def program(read: Read) -> ElfProgram:
     """Read a program. Raises ElfError for a file that is not ELF, or malformed."""
+    return _program(read, linked=True)
+
+
+def start(read: Read) -> ElfProgram:
+    """What the kernel reads of a program: everything but its libraries and symbols. Raises ElfError as above."""
+    return _program(read, linked=False)
+
+
+def _program(read: Read, *, linked: bool) -> ElfProgram:
     try:
         start = read(0, _HEADER.size)
         magic, file_class, encoding, *rest = _HEADER.unpack(start)
@@ -73,7 +82,7 @@ def program(read: Read) -> ElfProgram:
             return ElfProgram(file_class, encoding, machine, kind)
         segments = _segments(read, rest)
         linker = next((row for row in segments if row[0] == _PT_INTERP), None)
-        entries = _entries(read, segments)
+        entries = _entries(read, segments) if linked else None
         return ElfProgram(
             file_class,
             encoding,

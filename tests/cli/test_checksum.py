@@ -150,7 +150,7 @@ def test_kind_that_does_not_exist_or_belongs_to_no_dataset_is_refused(cloister, 
 
 
 def test_image_is_printed_as_the_manifest_has_it(cloister, tmp_path: Path) -> None:
-    layers = [[oci_archives.Entry("bin/run", b"x", mode=0o755)]]
+    layers = [[oci_archives.Entry("bin/run", oci_archives.PROGRAM, mode=0o755)]]
     path = oci_archives.simple(layers, {"Entrypoint": ["run"]}).write(tmp_path / "image.tar")
     printed = Document.parse("it", cloister("checksum", "--kind", "oci", path).out.encode()).value
     as_json = json.loads(cloister("checksum", "--kind", "oci", "--json", path).out)

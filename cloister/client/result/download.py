@@ -110,8 +110,8 @@ def finish_result(
     """Decrypt what :func:`fetch_ciphertext` downloaded, verify it under the party's policy, and move it to ``output``.
 
     The approvals that came with the key are put beside the receipt. An approver that must see the files first has none
-    yet; of all others they are demanded. ``consumer`` is known by the caller's key: others may write to the folder of the
-    output. Raises ProofError and InputError; ciphertext and key are kept then.
+    yet; of all others they are demanded. ``consumer`` is whose key the caller has: others may write to the
+    folder of the output. Raises ProofError and InputError; ciphertext and key are kept then.
     """
     files = PendingFiles(output)
     try:

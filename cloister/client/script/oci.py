@@ -45,6 +45,13 @@ def _warnings(name: str, checked: CheckedImage) -> Iterator[str]:
     if checked.volumes:
         said = ", ".join(names.shown(volume) for volume in checked.volumes[:8])
         yield f"{name} declares the volume {said}, which is read-only here: write to results, datasets or /tmp."
+    if checked.hidden:
+        said = ", ".join(names.shown(f"/{path}") for path in checked.hidden[: unpacking.SHOWN])
+        more = " and more" if len(checked.hidden) > unpacking.SHOWN else ""
+        yield (
+            f"{name} has {said}{more}, which the run does not see: the sandbox has its own /work, with datasets and "
+            "results. COPY to another folder, such as /app, and name files there by their whole path."
+        )
     if checked.left_out:
         yield f"{name} has {checked.left_out} device files, which are left out: the sandbox has its own /dev."
 

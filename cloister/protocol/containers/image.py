@@ -6,7 +6,7 @@ whenever they are read.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import IO
 
@@ -83,17 +83,10 @@ class ContainerImage:
     def layers(self) -> Iterator[ByteReader]:
         """The tars of the layers, from the bottom up. Each is compared with both of its digests at its end."""
         for number, (layer, diff_id) in enumerate(zip(self._layers, self.config.diff_ids, strict=True)):
-            what = f"Layer {number + 1} of the image"
+            what = _named(number)
             stored, unpacked = hashlib.sha256(), hashlib.sha256()
-            blob = self._find(layer, what)
-            piece = Piece(self._stream, blob.offset, blob.size, stored.update)
-            source: ByteReader = piece
-            # skopeo's copies of uncompressed layers keep the type of compressed ones. The digests decide what is right.
-            for magic in _LAYERS:
-                if begins(magic, piece.peek(len(magic))):
-                    source = Decompressed(piece, magic, what)
-                    break
-            tar = Tapped(source, unpacked.update)
+            piece = self._stored(number, stored.update)
+            tar = Tapped(_plain(piece, what), unpacked.update)
             yield tar
             for reader in (tar, piece):
                 while reader.some(limits.MAX_DOCUMENT):
@@ -102,6 +95,24 @@ class ContainerImage:
                 raise _differs(what, layer.digest, stored.hexdigest())
             if unpacked.hexdigest() != diff_id:
                 raise _differs(f"{what}, uncompressed,", diff_id, unpacked.hexdigest())
+
+    def content(self, source: tuple[int, int], most: int) -> bytes:
+        """The first bytes of a file of a layer, which has been compared with its digests. Raises ContainerError."""
+        layer, wanted = source
+        what = _named(layer)
+        for number, member in enumerate(read_members(_plain(self._stored(layer, lambda data: None), what))):
+            if number == wanted:
+                data = b""
+                for piece in member.content:
+                    data += piece
+                    if len(data) >= most:
+                        break
+                return data[:most]
+        raise ContainerError(f"{what} was changed while it was read.", hint=AGAIN)
+
+    def _stored(self, number: int, seen: Callable[[bytes], object]) -> Piece:
+        blob = self._find(self._layers[number], _named(number))
+        return Piece(self._stream, blob.offset, blob.size, seen)
 
     def _find(self, wanted: BlobDescriptor, what: str) -> _Blob:
         found = self._blobs.get(f"{_BLOBS}{wanted.digest}")
@@ -211,6 +222,18 @@ def _members(stream: IO[bytes]) -> dict[str, _Blob]:
             raise ContainerError(f"The archive has {text.printable(name)[:128]} twice.", hint=SAVE)
         found[name] = _Blob(reader.place(), member.size)
     return found
+
+
+def _named(layer: int) -> str:
+    return f"Layer {layer + 1} of the image"
+
+
+def _plain(piece: Piece, what: str) -> ByteReader:
+    """The tar of a layer. skopeo's copies of uncompressed layers keep the type of compressed ones."""
+    for magic in _LAYERS:
+        if begins(magic, piece.peek(len(magic))):
+            return Decompressed(piece, magic, what)
+    return piece
 
 
 def _differs(what: str, expected: str, found: str) -> ContainerError:

@@ -47,13 +47,16 @@ _EMPTY = Metadata(0o644, 0, 0, 0)
 
 @dataclass(frozen=True)
 class Place:
-    """Where a path leads, links followed: the real path, whether it is a file, and the metadata of the root, of each
-    folder on the way, and of what is there. That of links and pipes is not kept.
+    """Where a path leads, links followed: the real path, whether it is a file, the metadata of the root, of each folder
+    on the way, and of what is there. That of links and pipes is not kept.
+
+    ``source`` says where a file's bytes are: the number of the layer, and of the member in it, both from 0.
     """
 
     path: str
     is_file: bool
     metadata: tuple[Metadata, ...]
+    source: tuple[int, int] | None
 
 
 class RootSink(Protocol):
@@ -83,9 +86,10 @@ class RootSink(Protocol):
 
 @dataclass(slots=True)
 class _Content:
-    """What the names of one file share: its pages, and how many names it has."""
+    """What the names of one file share: its pages, where its bytes are, and how many names it has."""
 
     size: int
+    source: "tuple[int, int] | None" = None
     names: int = 1
 
 
@@ -139,13 +143,13 @@ class RootFilesystem:
             raise ArchiveError(said, hint=_TAR) from error
 
     def _apply(self, tar: ByteReader) -> None:
-        for member in tars.read_members(tar):
+        for number, member in enumerate(tars.read_members(tar)):
             self._changes += 1
             self._names += len(member.name) + len(member.link)
             if self._changes > limits.MAX_CHANGES or self._names > limits.MAX_PATHS:
                 said = f"more than {limits.MAX_CHANGES} members, or {limits.MAX_PATHS} bytes of names"
                 raise ContainerError(f"The image's layers have {said}.", hint=_FLAT)
-            self._member(member)
+            self._member(member, (self._layer - 1, number))
 
     def finish(self) -> None:
         """Give folders their final metadata, the inner ones first."""
@@ -172,7 +176,7 @@ class RootFilesystem:
         for name in parts:
             at = (at.children or {})[name]
             seen.append(at.metadata)
-        return Place("/".join(parts), node.is_file, tuple(seen))
+        return Place("/".join(parts), node.is_file, tuple(seen), node.content.source)
 
     def is_real_folder(self, path: str) -> bool | None:
         """Whether ``path`` is a folder, without a link on the way; None if nothing is there yet."""
@@ -184,6 +188,18 @@ class RootFilesystem:
             if node is None:
                 return None
         return node.children is not None
+
+    def files_below(self, path: str) -> Iterator[str]:
+        """The paths of everything but folders below a folder of the image."""
+        node: _Node | None = self._root
+        for name in path.split("/"):
+            node = None if node is None else (node.children or {}).get(name)
+        pending = [(path, node)] if node is not None else []
+        while pending:
+            at, node = pending.pop()
+            if node.children is None:
+                yield at
+            pending += [(f"{at}/{name}", child) for name, child in (node.children or {}).items()]
 
     def make_folder(self, path: str) -> None:
         """Make a folder, and those around it, where nothing is yet. Links on the way are followed."""
@@ -204,7 +220,7 @@ class RootFilesystem:
             said = f"The image has something other than a file at /{path}, where the sandbox has one."
             raise ContainerError(said, hint=f"Make /{path} an ordinary file in the image, or leave it out.")
 
-    def _member(self, member: TarMember) -> None:
+    def _member(self, member: TarMember, source: tuple[int, int]) -> None:
         parts = _parts(member)
         what = f"Member {shown(member.name)} of layer {self._layer}"
         if not parts:
@@ -228,7 +244,7 @@ class RootFilesystem:
             self._hard_link(member, folder_parts, folder, name, what)
         elif member.is_file:
             metadata = _metadata(member, what)
-            made = _Node(self._layer, _pages(member.size), is_file=True, metadata=metadata)
+            made = _Node(self._layer, _pages(member.size, source), is_file=True, metadata=metadata)
             self._replace(folder_parts, folder, name, made)
             self.sink.file(path, member.content, metadata)
         elif member.kind == tars.SYMBOLIC_LINK:
@@ -428,8 +444,8 @@ def _metadata(member: TarMember, what: str) -> Metadata:
     return Metadata(member.mode & _MODES, user, group, member.modified())
 
 
-def _pages(size: int) -> _Content:
-    return _Content(-(-size // limits.PAGE) * limits.PAGE)
+def _pages(size: int, source: tuple[int, int] | None = None) -> _Content:
+    return _Content(-(-size // limits.PAGE) * limits.PAGE, source)
 
 
 def _join(path: str, name: str) -> str:

@@ -2,63 +2,37 @@
 
 import os
 import stat
-from collections.abc import Container
 from pathlib import Path
 
 from cloister.protocol.archives.tree import Pieces
-from cloister.protocol.containers import limits
 from cloister.protocol.containers.rootfs import Metadata
-
-_KEPT = ("passwd", "group")
-_MAX_KEPT = 64
 
 
 class CountingSink:
-    """Reads everything and keeps nothing but the first bytes of files that name users: ``wanted``, and those that are
-    called as such files usually are. ``missed`` are the files of which a wanted one is another name.
-    """
-
-    def __init__(self, wanted: Container[str] = ()) -> None:
-        self._wanted = wanted
-        self._kept: dict[str, bytes] = {}
-        self.missed: set[str] = set()
+    """Reads everything and keeps nothing."""
 
     def folder(self, path: str) -> None:
         """Nothing to do."""
 
     def file(self, path: str, pieces: Pieces, metadata: Metadata) -> None:
         """Read the file."""
-        keep = path in self._wanted or (path.rpartition("/")[2] in _KEPT and len(self._kept) < _MAX_KEPT)
-        content = b""
-        for piece in pieces:
-            if keep and len(content) < limits.MAX_USERS:
-                content += piece
-        if keep:
-            self._kept[path] = content[: limits.MAX_USERS]
+        for _ in pieces:
+            pass
 
     def link(self, path: str, target: str, metadata: Metadata) -> None:
         """Nothing to do."""
 
     def same(self, path: str, other: str) -> None:
-        """The same content under another name."""
-        if other in self._kept:
-            self._kept[path] = self._kept[other]
-        elif path in self._wanted:
-            self.missed.add(other)
+        """Nothing to do."""
 
     def pipe(self, path: str, metadata: Metadata) -> None:
         """Nothing to do."""
 
     def remove(self, path: str) -> None:
-        """Forget the file."""
-        self._kept.pop(path, None)
+        """Nothing to do."""
 
     def finish(self, path: str, metadata: Metadata) -> None:
         """Nothing to do."""
-
-    def read(self, path: str) -> bytes | None:
-        """The content of a file that names users; None if it was not kept."""
-        return self._kept.get(path)
 
 
 class WritingSink:
@@ -109,11 +83,6 @@ class WritingSink:
     def finish(self, path: str, metadata: Metadata) -> None:
         """Give a folder its mode and owner. Raises OSError."""
         self._describe(f"{self._into}/{path}" if path else self._into, metadata)
-
-    def read(self, path: str) -> bytes | None:
-        """The first bytes of a file. Raises OSError."""
-        with open(f"{self._into}/{path}", "rb") as stream:
-            return stream.read(limits.MAX_USERS)
 
     def _describe(self, place: str, metadata: Metadata, *, is_link: bool = False) -> None:
         # Byte code of Python counts as current only if its source has the time that it had.

@@ -1,31 +1,30 @@
 """Check or unpack an image: the entry points of this folder."""
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from cloister.protocol import names
-from cloister.protocol.archives.paths import shown
+from cloister.protocol.containers import limits
 from cloister.protocol.containers.errors import ContainerError
 from cloister.protocol.containers.image import ContainerImage
 from cloister.protocol.containers.process import ContainerProcess, resolve
+from cloister.protocol.containers.program import MOUNT_POINTS, require_program
 from cloister.protocol.containers.rootfs import Place, RootFilesystem, RootSink
 from cloister.protocol.containers.sinks import CountingSink, WritingSink
+from cloister.protocol.placement import WORK
 
-MOUNT_POINTS = ("dev", "proc", "run", "sys", "tmp", "var/tmp", "work")
-"""Folders of the sandbox's own file systems. What the image has there is not seen."""
-
-_Reading = Callable[[str], bytes | None]
 _PASSWD, _GROUP = "etc/passwd", "etc/group"
-_MAX_PASSES = 4
-"""How often layers are read again for a file that names users: once, and once for each name that leads to another."""
+SHOWN = 4
+"""How many of the files that are hidden are named; one more says that there are more."""
 
 
 @dataclass(frozen=True)
 class CheckedImage:
     """An image as the machine will run it: the digest of its manifest (hex), the bytes that it takes unpacked, its
-    process, the volumes that it declares, and the devices that are left out.
+    process, the volumes that it declares, the devices that are left out, and some of the files that the sandbox's
+    working folder hides.
     """
 
     digest: str
@@ -33,6 +32,7 @@ class CheckedImage:
     process: ContainerProcess
     volumes: tuple[str, ...]
     left_out: int
+    hidden: tuple[str, ...]
 
 
 def check(stream: IO[bytes], args: Sequence[str] = (), environment: Mapping[str, str] | None = None) -> CheckedImage:
@@ -41,9 +41,8 @@ def check(stream: IO[bytes], args: Sequence[str] = (), environment: Mapping[str,
     Raises ContainerError, ArchiveError and OSError.
     """
     image = ContainerImage(stream)
-    sink = CountingSink()
-    root = RootFilesystem.of(image.layers(), sink)
-    return _finish(image, root, args, environment or {}, _reading(image, sink))
+    root = RootFilesystem.of(image.layers(), CountingSink())
+    return _finish(image, root, args, environment or {})
 
 
 def unpack(
@@ -62,9 +61,8 @@ def unpack(
     Raises ContainerError, ArchiveError and OSError. What was unpacked until then remains.
     """
     image = _agreed(stream, digest)
-    sink = WritingSink(into, owns=owns)
-    root = RootFilesystem.of(image.layers(), sink, size)
-    return _finish(image, root, args, environment, sink.read).process
+    root = RootFilesystem.of(image.layers(), WritingSink(into, owns=owns), size)
+    return _finish(image, root, args, environment).process
 
 
 def unpack_twice(
@@ -82,9 +80,9 @@ def unpack_twice(
     Raises ContainerError, ArchiveError and OSError.
     """
     image = _agreed(stream, digest)
-    _finish(image, RootFilesystem.of(image.layers(), first, size), args, environment, _reading(image, first))
+    _finish(image, RootFilesystem.of(image.layers(), first, size), args, environment)
     root = RootFilesystem.of(image.layers(), second(), size)
-    return _finish(image, root, args, environment, _reading(image, first)).process
+    return _finish(image, root, args, environment).process
 
 
 def _agreed(stream: IO[bytes], digest: str) -> ContainerImage:
@@ -94,35 +92,13 @@ def _agreed(stream: IO[bytes], digest: str) -> ContainerImage:
     return image
 
 
-def _reading(image: ContainerImage, sink: CountingSink) -> _Reading:
-    def read(path: str) -> bytes:
-        found = sink.read(path)
-        return _read_again(image, path) if found is None else found
-
-    return read
-
-
-def _read_again(image: ContainerImage, path: str) -> bytes:
-    """The first bytes of a file that was not kept when the layers were read, as it has an unusual name.
-
-    Raises ContainerError.
-    """
-    wanted = {path}
-    for _ in range(_MAX_PASSES):
-        sink = CountingSink(wanted)
-        RootFilesystem.of(image.layers(), sink)
-        if (found := sink.read(path)) is not None:
-            return found
-        wanted |= sink.missed
-    raise ContainerError(
-        f"The image's /etc/passwd or /etc/group leads to {shown(path)}, a file with too many names.",
-        hint="Make both of them ordinary files in the image.",
-    )
-
-
 def _finish(
-    image: ContainerImage, root: RootFilesystem, args: Sequence[str], environment: Mapping[str, str], read: _Reading
+    image: ContainerImage, root: RootFilesystem, args: Sequence[str], environment: Mapping[str, str]
 ) -> CheckedImage:
+    def read(place: Place, most: int) -> bytes:
+        return image.content(place.source, most) if place.source is not None else b""
+
+    hidden = tuple(itertools.islice(root.files_below(WORK.strip("/")), SHOWN + 1))
     for name in MOUNT_POINTS:
         if root.is_real_folder(name) is False:
             raise ContainerError(
@@ -131,67 +107,10 @@ def _finish(
             )
         root.make_folder(name)
     root.make_file("etc/hosts")
-    passwd, group = (_content(root, path, read) for path in (_PASSWD, _GROUP))
+    users = [root.find(path) for path in (_PASSWD, _GROUP)]
+    passwd, group = (read(one, limits.MAX_USERS) if one is not None and one.is_file else None for one in users)
     process = resolve(image.config, args, environment, passwd=passwd, group=group)
     root.make_folder(process.folder)
-    _require_program(root, process)
+    require_program(root, process, read)
     root.finish()
-    return CheckedImage(image.digest, root.peak, process, image.config.volumes, root.left_out)
-
-
-def _content(root: RootFilesystem, path: str, read: _Reading) -> bytes | None:
-    found = root.find(path)
-    return read(found.path) if found is not None and found.is_file else None
-
-
-def _require_program(root: RootFilesystem, process: ContainerProcess) -> None:
-    """Raise ContainerError if the program that is started is not in the image, unless the sandbox mounts its folder,
-    or if its user may not execute it.
-    """
-    program = process.args[0]
-    variables = dict(one.partition("=")[::2] for one in process.environment)
-    if "/" in program:
-        places = [program if program.startswith("/") else f"{process.folder}/{program}"]
-    else:
-        places = [f"{folder}/{program}" for folder in variables.get("PATH", "").split(":") if folder.startswith("/")]
-    path: str | None = None
-    for place in places:
-        parts = [part for part in place.split("/") if part]
-        if any(parts[: len(point.split("/"))] == point.split("/") for point in MOUNT_POINTS):
-            if parts[0] == "work":
-                return  # perhaps one of the algorithm's files
-            continue
-        found = root.find(place)
-        if found is not None and found.is_file:
-            closed = _closed(found, process)
-            if closed is None:
-                return
-            path = path or closed
-    if path is not None:
-        raise ContainerError(
-            f"The image starts {names.shown(program)}, which its user {process.user} may not execute: {shown(path)} "
-            "does not let it.",
-            hint="Write `COPY --chmod=755`, or `RUN chmod` in the Dockerfile. Root, too, needs the right on a machine.",
-        )
-    raise ContainerError(
-        f"The image starts {names.shown(program)}, which is not in it.",
-        hint="Correct ENTRYPOINT, CMD or PATH in the Dockerfile, or `args` in the manifest.",
-    )
-
-
-def _closed(found: Place, process: ContainerProcess) -> str | None:
-    """The first folder on the way to a program that ``process`` may not search, or the program if it may not run it.
-
-    No process of the sandbox has a capability, so that root is a user like the others (path_resolution(7)).
-    """
-    parts = found.path.split("/")
-    for depth, one in enumerate(found.metadata):
-        if one.user == process.user:
-            allowed = one.mode & 0o100
-        elif one.group in (process.group, *process.groups):
-            allowed = one.mode & 0o010
-        else:
-            allowed = one.mode & 0o001
-        if not allowed:
-            return "/" + "/".join(parts[:depth])
-    return None
+    return CheckedImage(image.digest, root.peak, process, image.config.volumes, root.left_out, hidden)

@@ -17,7 +17,7 @@ from cloister.errors import InputError
 from cloister.protocol.containers import unpacking
 from image.inputs import host_tools
 from tests.agent_runtime.scratch.volume_reader import contents
-from tests.oci_archives import Entry, folder, hard, link, simple
+from tests.oci_archives import PROGRAM, Entry, folder, hard, link, simple
 
 SIZE = 24 << 20
 FIRST = 100_000
@@ -27,7 +27,7 @@ LAYERS = [
     [
         folder("etc", mode=0o750, group=4),
         Entry("etc/passwd", b"app:x:7:8::/home:\n"),
-        Entry("bin/run", b"run" * 5000, mode=0o6755, user=7, group=8, time=1_600_000_000.25),
+        Entry("bin/run", PROGRAM + b"run" * 5000, mode=0o6755, user=7, group=8, time=1_600_000_000.25),
         hard("bin/same", "bin/run"),
         link("lib", "usr/lib", user=5),
         link("long", "x" * 4000),
@@ -126,7 +126,7 @@ def test_image_that_was_not_agreed_on_is_not_packed(tmp_path: Path) -> None:
 
 def test_what_a_later_layer_removes_takes_no_room(tmp_path: Path) -> None:
     """The manifest's size is what is there in the end, or the most at once: layers may have more together."""
-    layers = [[Entry("x", bytes([number]) * (4 << 20)), Entry("bin/run", b"x", mode=0o755)] for number in range(5)]
+    layers = [[Entry("x", bytes([number]) * (4 << 20)), Entry("bin/run", PROGRAM, mode=0o755)] for number in range(5)]
     archive = simple(layers, CONFIG | {"User": ""}).write(tmp_path / "image.tar")
     device = os.open(tmp_path / "device", os.O_RDWR | os.O_CREAT)
     os.truncate(device, SIZE)

@@ -168,8 +168,8 @@ def test_files_of_the_algorithm_are_assets_with_names_of_their_own(parties):
     assert load_manifest(parties.folder / "manifest.json") == manifest
 
 
-def _image(path, content=b"x"):
-    layers = [[oci_archives.Entry("bin/run", content, mode=0o755)]]
+def _image(path, more=b""):
+    layers = [[oci_archives.Entry("bin/run", oci_archives.PROGRAM + more, mode=0o755)]]
     return oci_archives.simple(layers, {"Entrypoint": ["run"]}).write(path)
 
 

@@ -90,7 +90,7 @@ def test_review_says_what_a_kind_means(parties):
 
 
 def test_review_names_the_image_of_a_container(parties):
-    layers = [[oci_archives.Entry("bin/run", b"x", mode=0o755)]]
+    layers = [[oci_archives.Entry("bin/run", oci_archives.PROGRAM, mode=0o755)]]
     oci_archives.simple(layers, {"Entrypoint": ["run"]}).write(parties.folder / "train.py")
     parties.edit("  kind: python", "  kind: oci")
     manifest = parties.manifest()

@@ -1,5 +1,6 @@
 """An image that the guest cannot run is refused on the author's machine, with what to do about it."""
 
+import struct
 from pathlib import Path
 
 import pytest
@@ -8,9 +9,9 @@ from cloister.client.script.algorithm import Program, ProgramFindings
 from cloister.client.script.examination import examine
 from cloister.errors import InputError
 from cloister.protocol.manifest import DeclaredContainer
-from tests.oci_archives import Entry, Layout, folder, hard, link, simple, tar
+from tests.oci_archives import PROGRAM, Entry, Layout, folder, hard, link, simple, tar
 
-RUN = Entry("bin/run", b"x", mode=0o755)
+RUN = Entry("bin/run", PROGRAM, mode=0o755)
 CONFIG = {"Entrypoint": ["run"]}
 
 
@@ -47,16 +48,99 @@ REFUSED = {
     "program without the right to run": (
         [[Entry("bin/run", b"x")]], CONFIG, "its user 0 may not execute: /bin/run does not", "--chmod=755"),
     "program of another user": (
-        [[Entry("bin/run", b"x", mode=0o700)]], {**CONFIG, "User": "5"}, "its user 5 may not execute", "--chmod=755"),
+        [[Entry("bin/run", PROGRAM, mode=0o700)]], {**CONFIG, "User": "5"}, "its user 5 may not execute", "--chmod"),
     "program of a user who is not root": (
-        [[Entry("bin/run", b"x", mode=0o700, user=5)]], CONFIG, "its user 0 may not execute", "Root, too"),
+        [[Entry("bin/run", PROGRAM, mode=0o700, user=5)]], CONFIG, "its user 0 may not execute", "Root, too"),
     "program in a closed folder": (
-        [[folder("root", mode=0o700), Entry("root/run", b"x", mode=0o755)]], {"Cmd": ["/root/run"], "User": "5"},
+        [[folder("root", mode=0o700), Entry("root/run", PROGRAM, mode=0o755)]], {"Cmd": ["/root/run"], "User": "5"},
         "may not execute: /root does not let it", "--chmod=755"),
     "program in a folder that another group may search": (
-        [[folder("opt", mode=0o705, group=5), Entry("opt/run", b"x", mode=0o755)]],
+        [[folder("opt", mode=0o705, group=5), Entry("opt/run", PROGRAM, mode=0o755)]],
         {"Cmd": ["/opt/run"], "User": "7:5"}, "/opt does not let it", "--chmod=755"),
 }  # fmt: skip
+
+
+def started(*content: bytes, **config) -> tuple:
+    """Programs: /bin/run, and the others as /bin/1 and so on."""
+    names = ["run", *map(str, range(1, len(content)))]
+    return [[Entry(f"bin/{name}", data, mode=0o755) for name, data in zip(names, content, strict=True)]], {
+        **CONFIG,
+        **config,
+    }
+
+
+def header(**changes) -> bytes:
+    """A header of a program, with other values at some places."""
+    data = bytearray(PROGRAM)
+    for place, value in changes.items():
+        data[int(place[1:])] = value
+    return bytes(data)
+
+
+def linked(linker: bytes) -> bytes:
+    """A program that names its dynamic linker."""
+    named = struct.pack("<IIQQQQQQ", 3, 4, 120, 0, 0, len(linker) + 1, len(linker) + 1, 1)
+    return header(_56=1) + named + linker + b"\0"
+
+
+UNSTARTABLE = {
+    "an empty file": (started(b""), "starts /bin/run, which is empty", "#!/bin/sh"),
+    "text": (started(b"echo hi\n"), "neither a program (ELF) nor a script", "#!/bin/sh"),
+    "a text with a mark of its encoding": (started(b"\xef\xbb\xbf#!/bin/1\n", PROGRAM), "nor a script", "#!"),
+    "a Windows program": (started(b"MZ" + bytes(100)), "neither a program (ELF)", "x86-64"),
+    "a WebAssembly module": (started(b"\0asm\1\0\0\0"), "neither a program (ELF)", "x86-64"),
+    "a program for ARM": (started(header(_18=183)), "not a program for x86-64", "--platform linux/amd64"),
+    "a 32-bit program": (started(header(_4=1, _18=3)), "not a program for x86-64", "GOARCH=amd64"),
+    "a program for another byte order": (started(header(_5=2)), "not a program for x86-64", "amd64"),
+    "an object file": (started(header(_16=1)), "another ELF file", "compile"),
+    "the beginning of a program": (started(PROGRAM[:40]), "which is damaged", "compile"),
+    "a program without its linker": (
+        started(linked(b"/lib64/ld-linux-x86-64.so.2")), "needs the dynamic linker /lib64/ld-linux-x86-64.so.2; that",
+        "statically"),
+    "a program of another C library": (
+        ([[Entry("bin/run", linked(b"/lib/ld-musl-x86_64.so.1"), mode=0o755),
+           Entry("lib64/ld-linux-x86-64.so.2", PROGRAM, mode=0o755)]], CONFIG),
+        "dynamic linker /lib/ld-musl-x86_64.so.1", "Alpine"),
+    "a script without its shell": (started(b"#!/bin/sh\necho\n"), "script for /bin/sh, which is not in it", "Install"),
+    "a script whose shell has arguments": (started(b"#! \t/bin/sh  -e\n"), "a script for /bin/sh, which", "Install"),
+    "a script for env without env": (started(b"#!/usr/bin/env sh\n"), "a script for /usr/bin/env, which", "Install"),
+    "a script for what env does not find": (
+        ([[Entry("bin/run", b"#!/bin/env python3\n", mode=0o755), Entry("bin/env", PROGRAM, mode=0o755)]], CONFIG),
+        "a script for python3, which is not in it", "Install"),
+    "a script with Windows line endings": (
+        started(b"#!/bin/1\r\necho\r\n", PROGRAM), "line endings of Windows: it asks for /bin/1\\r", "sed -i"),
+    "a script for env with Windows line endings": (
+        started(b"#!/bin/1 python3\r\n", PROGRAM), "line endings of Windows: it asks for python3\\r", "sed -i"),
+    "a script without an interpreter": (started(b"#!\necho\n"), "a script without an interpreter", "Install"),
+    "a script whose interpreter is a script for nothing": (
+        started(b"#!/bin/1\n", b"#!/bin/2\n"), "starts /bin/1, a script for /bin/2, which is not in it", "Install"),
+    "scripts in a circle": (started(b"#!/bin/1\n", b"#!/bin/run\n"), "and so on", "Install"),
+    "a shell that its user may not execute": (
+        ([[Entry("bin/run", b"#!/bin/sh\n", mode=0o755), Entry("bin/sh", PROGRAM, mode=0o700)]], {
+            **CONFIG, "User": "5"}), "a script for /bin/sh, which its user 5 may not execute", "Install"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", list(UNSTARTABLE))
+def test_program_that_the_kernel_cannot_start_is_refused(tmp_path: Path, case: str) -> None:
+    (layers, config), said, remedy = UNSTARTABLE[case]
+    with pytest.raises(InputError) as caught:
+        found(written(tmp_path, layers, config))
+
+    assert said in caught.value.message
+    assert remedy in caught.value.hint
+    assert caught.value.message.isprintable()
+
+
+def test_files_that_the_working_folder_hides_are_a_warning(tmp_path: Path) -> None:
+    """`WORKDIR /work` and `COPY train.py .`, as for every other machine."""
+    layers = [[RUN, folder("work/results"), Entry("work/a/b"), Entry("work/train.py"), Entry("work/gone")]]
+    (warning,) = found(written(tmp_path, [*layers, [Entry("work/.wh.gone")]])).warnings
+    assert "has /work/train.py, /work/a/b, which the run does not see" in warning
+    assert "/app" in warning
+
+    (many,) = found(written(tmp_path, [[RUN, *(Entry(f"work/{number}") for number in range(6))]])).warnings
+    assert "and more, which the run does not see" in many
 
 
 @pytest.mark.parametrize("case", list(REFUSED))
@@ -74,18 +158,29 @@ def test_what_the_guest_cannot_run_is_refused(tmp_path: Path, case: str) -> None
 STARTED = {
     "by its path": ([[RUN]], {"Cmd": ["/bin/run"]}),
     "by PATH": ([[RUN]], CONFIG),
-    "from its folder": ([[Entry("app/run", b"x", mode=0o755)]], {"Entrypoint": ["./run"], "WorkingDir": "/app"}),
-    "behind links": ([[Entry("usr/bin/run", b"x", mode=0o755), link("bin", "usr/bin")]], {"Cmd": ["/bin/run"]}),
-    "by a name of its own": ([[link("bin/run", "../opt/x"), Entry("opt/x", b"x", mode=0o755)]], CONFIG),
+    "from its folder": ([[Entry("app/run", PROGRAM, mode=0o755)]], {"Entrypoint": ["./run"], "WorkingDir": "/app"}),
+    "behind links": ([[Entry("usr/bin/run", PROGRAM, mode=0o755), link("bin", "usr/bin")]], {"Cmd": ["/bin/run"]}),
+    "by a name of its own": ([[link("bin/run", "../opt/x"), Entry("opt/x", PROGRAM, mode=0o755)]], CONFIG),
     "after one in PATH that may not be run": ([[Entry("usr/bin/run", b"x"), RUN]], CONFIG),
-    "by its owner only": ([[Entry("bin/run", b"x", mode=0o500, user=5)]], {**CONFIG, "User": "5"}),
+    "by its owner only": ([[Entry("bin/run", PROGRAM, mode=0o500, user=5)]], {**CONFIG, "User": "5"}),
     "by a group of its user": (
-        [[Entry("bin/run", b"x", mode=0o710, group=9), Entry("etc/passwd", b"app:x:5:6::/:\n"),
+        [[Entry("bin/run", PROGRAM, mode=0o710, group=9), Entry("etc/passwd", b"app:x:5:6::/:\n"),
           Entry("etc/group", b"data:x:9:app\n")]], {**CONFIG, "User": "app"}),
-    "by another name of the file": ([[Entry("opt/x", b"x", mode=0o755), hard("bin/run", "opt/x")]], CONFIG),
+    "by another name of the file": ([[Entry("opt/x", PROGRAM, mode=0o755), hard("bin/run", "opt/x")]], CONFIG),
     "with its own hosts": ([[RUN, link("etc/hosts", "h"), Entry("etc/h")]], CONFIG),
     "with /etc elsewhere": ([[RUN, folder("data/etc"), link("etc", "data/etc")]], CONFIG),
-    "by a shell": ([[Entry("bin/sh", b"x", mode=0o755)]], {"Entrypoint": ["/bin/sh", "-c", "exec train $0"]}),
+    "linked": (
+        [[Entry("bin/run", linked(b"/lib/ld.so"), mode=0o755), link("lib", "usr/lib"),
+          Entry("usr/lib/ld.so", PROGRAM, mode=0o755)]], CONFIG),
+    "whose linker is named at its end": (started(header(_32=64, _34=32, _56=1) + bytes(1 << 21))),
+    "a script": (started(b"#!/bin/1 -e\nexec train\n", PROGRAM)),
+    "a script without an end of line": (started(b"#!/bin/1", PROGRAM)),
+    "a script for a script": (started(b"#!/bin/1\n", b"#!/bin/2\n", PROGRAM)),
+    "a script for env": (
+        [[Entry("bin/run", b"#!/usr/bin/env -S sh -e\n", mode=0o755), Entry("usr/bin/env", PROGRAM, mode=0o755)]],
+        CONFIG),
+    "a script for one of the algorithm's files": (started(b"#!/work/shell\n")),
+    "by a shell": ([[Entry("bin/sh", PROGRAM, mode=0o755)]], {"Entrypoint": ["/bin/sh", "-c", "exec train $0"]}),
     "from a folder that is not there": ([[RUN]], {**CONFIG, "WorkingDir": "/new/place"}),
     "from a folder behind a link": ([[RUN, folder("srv"), link("app", "/srv")]], {**CONFIG, "WorkingDir": "/app/x"}),
     "in the last of three layers, two of them empty": ([[], [], [RUN]], CONFIG),

@@ -18,7 +18,7 @@ from cloister.client.trial.report import TrialReport
 from tests import compiled, oci_archives, wasm_modules
 from tests.e2e.prison import AS_ROOT, DENIED
 from tests.guest_tree import SMALL
-from tests.oci_archives import Entry, Layout, folder, hard, link
+from tests.oci_archives import PROGRAM, Entry, Layout, folder, hard, link
 
 LINKED = ((), ("-static",), ("-static-pie",))
 
@@ -345,7 +345,7 @@ def test_image_writes_to_its_results_datasets_and_temporary_folders_only(allowed
 
 
 def test_image_whose_program_the_kernel_refuses_is_a_failed_run(allowed: Path, tmp_path: Path) -> None:
-    path = image(tmp_path, [[Entry("bin/run", b"\x7fELF", mode=0o755)]], {"Entrypoint": ["run"]})
+    path = image(tmp_path, [[Entry("bin/run", PROGRAM, mode=0o755)]], {"Entrypoint": ["run"]})
     report = run(allowed, path, "oci", tmp_path)
 
     assert report.outcome == "EXIT_STATUS"
@@ -354,9 +354,11 @@ def test_image_whose_program_the_kernel_refuses_is_a_failed_run(allowed: Path, t
 
 def test_another_image_than_the_manifests_is_not_started(allowed: Path, tmp_path: Path) -> None:
     """As on a machine: the launcher compares once more, and says why."""
-    path = image(tmp_path, [[Entry("bin/run", b"x", mode=0o755)]], {"Entrypoint": ["run"]})
+    path = image(tmp_path, [[Entry("bin/run", PROGRAM, mode=0o755)]], {"Entrypoint": ["run"]})
     other = Layout()
-    other.manifests = [other.image([oci_archives.tar([Entry("bin/run", b"y", mode=0o755)])], {"Entrypoint": ["run"]})]
+    other.manifests = [
+        other.image([oci_archives.tar([Entry("bin/run", PROGRAM + b"y", mode=0o755)])], {"Entrypoint": ["run"]})
+    ]
     found = examine(Program(other.write(tmp_path / "other.tar"), {}, {}, kind="oci")).container
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(program, "examine", lambda one: ProgramFindings(container=found))

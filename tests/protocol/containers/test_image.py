@@ -16,9 +16,9 @@ from cloister.errors import InputError
 from cloister.protocol.containers import image as images
 from cloister.protocol.containers import limits, unpacking
 from cloister.protocol.containers.unpacking import CheckedImage
-from tests.oci_archives import ATTESTATION, COMPRESSIONS, DOCKER, OCI, Entry, Layout, folder, simple, tar
+from tests.oci_archives import ATTESTATION, COMPRESSIONS, DOCKER, OCI, PROGRAM, Entry, Layout, folder, simple, tar
 
-LAYER = [folder("bin"), Entry("bin/run", b"x", mode=0o755)]
+LAYER = [folder("bin"), Entry("bin/run", PROGRAM, mode=0o755)]
 CONFIG = {"Entrypoint": ["/bin/run"]}
 HELM = "application/vnd.cncf.helm.config.v1+json"
 AMD64 = {"architecture": "amd64", "os": "linux"}

@@ -18,9 +18,9 @@ from cloister.client.script.algorithm import Program
 from cloister.client.script.examination import examine
 from cloister.errors import InputError
 from cloister.protocol.manifest import DeclaredContainer
-from tests.oci_archives import COMPRESSIONS, DOCKER, OCI, Entry, Layout, folder, link, tar
+from tests.oci_archives import COMPRESSIONS, DOCKER, OCI, PROGRAM, Entry, Layout, folder, link, tar
 
-LAYERS = [[folder("bin"), Entry("bin/run", b"x", mode=0o755)], [folder("etc"), Entry("etc/.wh.gone")]]
+LAYERS = [[folder("bin"), Entry("bin/run", PROGRAM, mode=0o755)], [folder("etc"), Entry("etc/.wh.gone")]]
 PROCESS = {
     "Hostname": "",
     "Env": ["PATH=/usr/local/bin:/usr/bin:/bin"],
