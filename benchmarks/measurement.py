@@ -90,7 +90,7 @@ def _run(argv: Sequence[str | Path], environment: dict[str, str] | None) -> subp
 def peak_memory(process: int | str = "self") -> float:
     """The highest resident memory of a process, in MB (proc(5), VmHWM). Raises BenchmarkError.
 
-    That of getrusage(2) is no measure: a child inherits it from the process that forked it.
+    That of getrusage(2) includes what the process had before it forked: a child inherits it.
     """
     for line in Path(f"/proc/{process}/status").read_text(encoding="utf-8").splitlines():
         if line.startswith("VmHWM:"):
