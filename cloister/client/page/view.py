@@ -97,7 +97,9 @@ class _View:
         self._machine = watcher.machine
         self._found: Snapshot = watcher.snapshot
         self._stale = self._found.contact is Contact.ANSWERED and clock - self._found.clock > STALE_SECONDS
-        self._current = self._found.contact is Contact.ANSWERED and not self._stale
+        verdict = self._found.verdict
+        accepted = verdict is not None and verdict.accepted
+        self._current = self._found.contact is Contact.ANSWERED and accepted and not self._stale
         self._status: ComputationStatus | None = self._found.status
         self._copy: ManifestCopy | None = watcher.manifest()
         self._reader = self._own(reader)
@@ -163,8 +165,8 @@ class _View:
         found = self._found
         if self._stale:
             yield "The machine has not answered for a while."
-        elif found.contact is not Contact.ANSWERED:
-            yield _NOT_NOW[found.contact]
+        elif not self._current:
+            yield _NOT_NOW.get(found.contact, _NOT_NOW[Contact.REJECTED])
         if found.problem:
             yield found.problem
             yield found.hint

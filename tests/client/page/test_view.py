@@ -11,7 +11,7 @@ from cloister.client.page.view import STALE_SECONDS, view
 from cloister.client.page.watcher import Contact, Watcher
 from cloister.client.waiting.next_steps import StepReader
 from tests.client.html.markup import HOSTILE, TURNED, Page
-from tests.client.page.told import event, machine_of, poison, told
+from tests.client.page.told import event, machine_of, poison, told, verdict_on
 
 
 @pytest.fixture
@@ -48,6 +48,7 @@ NOT_NOW = {
     "rejected": {"contact": Contact.REJECTED, "status": None},
     "rejected without a verdict": {"contact": Contact.REJECTED, "verdict": None},
     "stale": {"clock": -STALE_SECONDS},
+    "answer without a verdict": {"verdict": None},
     "no verdict": {"contact": Contact.REFUSED, "verdict": None, "status": None},
 }
 
@@ -60,6 +61,15 @@ def test_what_is_not_known_now_has_no_sign_of_good(watcher, case):
     assert 'good"' not in text
     assert "upload" not in parts["todo"]
     assert "upload" not in parts["row"]
+
+
+def test_answer_under_a_verdict_that_rejects_has_no_sign_of_good(watcher):
+    judged = verdict_on(watcher.machine, accepted=False)
+    watcher.snapshot = dataclasses.replace(watcher.snapshot, verdict=judged)
+    parts = rendered(watcher)
+    assert 'good"' not in "".join(parts.values())
+    assert "upload" not in parts["todo"] + parts["row"]
+    assert "accepts" not in parts["state"]
 
 
 def test_answer_becomes_stale_by_itself(watcher):

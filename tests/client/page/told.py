@@ -106,7 +106,7 @@ def poison(watcher: Watcher, name: str) -> Snapshot:
         watcher.machine, manifests=(ManifestCopy(hostile, name),), options=("--policy", name)
     )
     claims = dataclasses.replace(found.verdict.claims, identity={name: name}, image=(name, b""))
-    checks = (Check(name, CheckOutcome.FAILED, name, name, name),)
+    checks = (Check(name, CheckOutcome.PASSED, name, name, name),)
     return dataclasses.replace(
         found,
         status=ComputationStatus(answer),
