@@ -7,7 +7,7 @@ from cloister.cli.shell import show
 from cloister.errors import CloisterError
 from image import cache
 from infra import paths
-from infra.live import workspaces
+from infra.provider.qemu import machine
 
 
 def sizes() -> dict[str, int]:
@@ -36,10 +36,14 @@ def clean(*, ask: bool) -> list[Path]:
 
 
 def _refuse_while_up() -> None:
-    up = [name for name in workspaces.PROJECT.names() if any(cvm.running for cvm in workspaces.cvms(name))]
+    """Also for a workspace that a team's own program declares: only its folder is known here."""
+    state = paths.state()
+    folders = sorted(folder for folder in state.iterdir() if folder.is_dir()) if state.is_dir() else []
+    up = [folder.name for folder in folders if any(machine.running(cvm) for cvm in folder.iterdir())]
     if up:
         raise CloisterError(
-            f"A workspace is up: {', '.join(up)}.", hint=f"Stop it first: invoke workspace.down --stack {up[0]}"
+            f"A workspace is up: {', '.join(up)}.",
+            hint=f"Stop it first: invoke workspace.down --stack {up[0]}, or in the program that declares it.",
         )
 
 

@@ -13,6 +13,7 @@ from tests.infra.project import Project
 
 PAGE = paths.CHECKOUT / "docs" / "pulumi.md"
 SDK = paths.CHECKOUT / "pulumi_cloister"
+PLUGIN = "pulumi-resource-cloister"
 STACK = "dev"
 NAME = "research-platform"
 WORKSPACE = "covid-consortium"
@@ -67,4 +68,4 @@ def executable(folder: Path, name: str, words: str) -> Path:
 def component(folder: Path) -> Path:
     """The folder of the component's plugin. A fork that has the SDKs of the clouds runs it."""
     words = f'{forkserver.command()} "{paths.CHECKOUT / "infra" / "component" / "__main__.py"}"'
-    return executable(folder, "pulumi-resource-cloister", words)
+    return executable(folder, PLUGIN, words)

@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from cloister.errors import CloisterError
 from cloister.protocol.descriptor import Descriptor
 from cloister.protocol.imagemanifest import ImageManifest
+from infra import caches
+from infra.component.servicer import SCHEMA
 from tests.infra.clouds import project as clouds
 from tests.infra.clouds import workspaces
 from tests.infra.component import team
@@ -37,7 +40,9 @@ PROBLEMS = (
 )
 
 
-def test_example_of_the_page_runs_from_up_to_destroy(local: Project, image: Path):
+def test_example_of_the_page_runs_from_up_to_destroy(
+    local: Project, image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     team.adopt(local, team.example("python", "pulumi.export"), {"image": str(image)})
     local.up(create=4)
     outputs = json.loads(local.pulumi("stack", "output", "--json"))
@@ -48,6 +53,14 @@ def test_example_of_the_page_runs_from_up_to_destroy(local: Project, image: Path
     assert {cvm.name: cvm.endpoint for cvm in descriptor.cvms} == outputs["endpoints"]
     assert (local.state / team.WORKSPACE / "trainer").is_dir()
     local.up(same=4)
+    monkeypatch.setenv("CLOISTER_STATE", str(local.state))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    with pytest.raises(CloisterError, match=rf"^A workspace is up: {team.WORKSPACE}\."):
+        caches.clear()
+
+    # An official release generates packages for other languages from it.
+    told = json.loads(local.pulumi("package", "get-schema", str(tmp_path / team.PLUGIN / team.PLUGIN)))
+    assert told["resources"] == json.loads(SCHEMA.read_text())["resources"]
 
     (local.folder / "__main__.py").write_text(WRONG)
     said = local.pulumi("preview", good=False)
