@@ -1,5 +1,8 @@
 """The verb ``watch``."""
 
+import datetime
+from typing import TYPE_CHECKING
+
 from cloister import client
 from cloister.cli.shell import show
 from cloister.cli.shell.command_line import program
@@ -7,6 +10,9 @@ from cloister.cli.shell.options import JSON, MANIFEST, PARTY, Option
 from cloister.cli.shell.settings import Settings, party_verb
 from cloister.protocol import canonical
 from cloister.units import local_time
+
+if TYPE_CHECKING:
+    from cloister.client.watch.news import News
 
 _EXEC = Option(
     "exec", "program that is told each piece of news, as JSON on its standard input; with words, without a shell"
@@ -38,7 +44,13 @@ def watch(settings: Settings) -> None:
             if settings.json:
                 show.line(news.value())
                 continue
-            moment = canonical.from_time(news.record.event.time, what="An event's time")
-            print(f"{local_time(moment)}  {news.kind.value:<12}  {news.text}", flush=True)
+            print(f"{_time(news)}  {news.kind.value:<12}  {news.text}", flush=True)
             for verb in news.verbs:
                 print(f"{'':<33}  {program()} {verb}", flush=True)
+
+
+def _time(news: "News") -> str:
+    """The event's time as the host reports it; of a restart, when it was noticed."""
+    if news.record is None:
+        return local_time(datetime.datetime.now(datetime.UTC))
+    return local_time(canonical.from_time(news.record.event.time, what="An event's time"))

@@ -40,7 +40,8 @@ class News:
     manifest: Manifest
     workspace: str
     cvm: str
-    record: Record
+    record: Record | None
+    """The signed event; None for a machine that was restarted, which signs nothing of what it held before."""
 
     def value(self) -> dict[str, Any]:
         """The JSON value, as a program gets it."""
@@ -56,8 +57,8 @@ class News:
             "manifest": self.manifest.digest().hex(),
             "workspace": self.workspace,
             "cvm": self.cvm,
-            "time": self.record.event.time,
-            "signed": json.loads(self.record.encode()),
+            "time": self.record.event.time if self.record else None,
+            "signed": json.loads(self.record.encode()) if self.record else None,
         }
 
 
@@ -120,6 +121,11 @@ class NewsDesk:
             return self._made(record, NewsKind.RESULT_READY, "The result is ready for you.", ["result"])
         return None
 
+    def restarted(self) -> News:
+        """What it means that the machine was restarted before the computation had ended."""
+        said = "The machine was restarted: everything that it held is wiped, and there is no result."
+        return self._made(None, NewsKind.ENDED, said, [])
+
     def stands(self, news: News) -> bool:
         """Whether earlier news is still true after all events so far: what was done meanwhile is not news."""
         if news.kind is NewsKind.RESULT_READY:
@@ -156,8 +162,11 @@ class NewsDesk:
             said = f"the computation failed: {REASONS.get(reason, 'for a reason that this version does not know')}"
         return self._made(record, NewsKind.ENDED, f"{said[0].upper()}{said[1:]}; there is no result.", [])
 
-    def _made(self, record: Record, kind: NewsKind, text: str, verbs: list[str], assets: tuple[str, ...] = ()) -> News:
-        identity = hashlib.sha256(b"cloister/v1/news\0" + self._event_log_key + record.event.digest())
+    def _made(
+        self, record: Record | None, kind: NewsKind, text: str, verbs: list[str], assets: tuple[str, ...] = ()
+    ) -> News:
+        event = record.event.digest() if record else b""
+        identity = hashlib.sha256(b"cloister/v1/news\0" + self._event_log_key + event)
         return News(
             id=identity.hexdigest(),
             kind=kind,

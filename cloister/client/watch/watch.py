@@ -106,9 +106,8 @@ class _Watch:
                 self._connection.close()
                 if isinstance(error, UnreachableError):
                     self._say(f"{error.message} Watching again when the machine answers.")
-                self._await_manifest()
-                if self._connection.evidence().event_log_key != key:
-                    self._say("The machine was restarted: everything that it held is wiped. Watching it again.")
+                if self._await_answer() != key:
+                    yield from self._tell([desk.restarted()], told)
                     return
                 if isinstance(error, ProofError):
                     raise
@@ -124,7 +123,7 @@ class _Watch:
 
     def _await_manifest(self) -> None:
         """Open a session with the machine when it runs the manifest. Raises CloisterError for a rejected machine."""
-        for attempt in itertools.count():
+        for pause in _pauses():
             try:
                 self._connection.session()
                 self._reached = True
@@ -132,14 +131,29 @@ class _Watch:
             except ProofError:
                 self._require_other_manifest()
             except CloisterError as error:
-                passing = isinstance(error, UnreachableError) or reason_of(error) in _PASSING
-                if not (self._reached and passing):
-                    raise
-                self._say(f"{error.message} Watching again when the machine answers.")
-            time.sleep(PAUSES[min(attempt, len(PAUSES) - 1)])
+                self._require_passing(error)
+            time.sleep(pause)
 
-    def _require_other_manifest(self) -> None:
-        """Return if the policy accepts the machine but for the manifest that it runs, or that it has none."""
+    def _await_answer(self) -> bytes:
+        """The event-log key (SPKI) of the machine when it answers. Raises CloisterError for a rejected machine."""
+        for pause in _pauses():
+            try:
+                return self._require_other_manifest()
+            except ProofError:
+                raise
+            except CloisterError as error:
+                self._require_passing(error)
+            time.sleep(pause)
+        return b""
+
+    def _require_passing(self, error: CloisterError) -> None:
+        """Raise the error unless the machine was reached before, and may answer again."""
+        if not (self._reached and (isinstance(error, UnreachableError) or reason_of(error) in _PASSING)):
+            raise error
+        self._say(f"{error.message} Watching again when the machine answers.")
+
+    def _require_other_manifest(self) -> bytes:
+        """The event-log key, if the policy accepts the machine, or all of it but the manifest, or that it has none."""
         with attest(self._connection.target) as opening:
             self._reached = True
             if [check.name for check in opening.verdict.failures] != ["manifest"]:
@@ -148,6 +162,7 @@ class _Watch:
                 self._say("The machine has no manifest yet. Waiting until the owner submits yours.")
             else:
                 self._say("The machine runs another manifest. Waiting for yours.")
+            return opening.evidence.event_log_key
 
     def _desk(self, key: bytes) -> NewsDesk:
         configuration = self._connection.verdict().claims.boot_configuration
@@ -172,3 +187,8 @@ class _Watch:
             return
         with ToldNews.of(self._connection.key.id, key_id(key), self._command) as told:
             yield told
+
+
+def _pauses() -> Iterator[float]:
+    """Seconds before each further attempt; the last pause again and again."""
+    return itertools.chain(PAUSES, itertools.repeat(PAUSES[-1]))

@@ -13,6 +13,7 @@ from cloister.client.watch.command import parse_command
 from cloister.client.watch.news import NewsKind
 from cloister.client.watch.watch import WatchReport, watch_computation
 from cloister.errors import CloisterError, InputError, ProofError, UnreachableError
+from cloister.protocol import schema
 from tests.agent_fixture import running_agent
 from tests.client.machine import Machine
 
@@ -124,12 +125,15 @@ def test_machine_that_stays_away_and_comes_back_empty_is_watched_again(machine, 
         before = next(news)
         machine.running.agent.stop()
 
+        lost = next(news)
         after = next(news)
 
-    assert (before.kind, after.kind, before.id == after.id) == (NewsKind.YOUR_TURN, NewsKind.YOUR_TURN, False)
+    assert [one.kind for one in (before, lost, after)] == [NewsKind.YOUR_TURN, NewsKind.ENDED, NewsKind.YOUR_TURN]
+    assert len({before.id, lost.id, after.id}) == 3
+    assert (lost.record, "The machine was restarted" in lost.text) == (None, True)
+    schema.validate("client/news", lost.value(), what="The news")
     assert waiting.said[0].endswith("Watching again when the machine answers.")
     assert waiting.said[1].startswith("The machine has no manifest yet.")
-    assert waiting.said[2].startswith("The machine was restarted")
 
 
 def test_machine_that_never_answered_that_is_rejected_or_refuses_ends_the_watch(machine):
