@@ -109,6 +109,7 @@ def test_progress_counts_every_byte_and_is_called_by_one_thread_at_a_time(machin
     }
 
 
+@pytest.mark.filterwarnings("error")  # that it resumes after an interruption, which there was not
 @pytest.mark.parametrize(
     ("error", "at"),
     [(ValueError("enough"), 0), (ValueError("enough"), 1), (KeyboardInterrupt(), 0)],
