@@ -35,7 +35,10 @@ def page(
     manifest: Sequence[str] | None = None,
     port: int = 0,
 ) -> None:
-    """Serve a page for your browser on this machine: what is missing and who has to do it, live. Ctrl-C ends it."""
+    """Serve a page for your browser on this machine: what is missing and who has to do it, live. Ctrl-C ends it.
+
+    Example: cloister page --manifest computation.json
+    """
     client.require_page_packages()
     typed = {"workspace": list(workspace or ()), "policy": list(policy or ()), "manifest": list(manifest or ())}
     machines = _machines(settings, typed)

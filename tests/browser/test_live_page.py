@@ -127,6 +127,7 @@ def test_open_page_follows_and_turns_grey_when_its_process_ends(browser, parties
         assert seen.complaints == []
 
 
+@pytest.mark.browser
 def test_another_process_at_the_same_port_is_not_believed(browser, parties):
     with opened(browser, parties, told) as (seen, server):
         server.server._hub.key = "of another process"
