@@ -51,20 +51,28 @@ class WorkspaceGraph:
         yield f'  subgraph workspace["workspace {_escaped(self.workspace)}, {self.backend}"]'
         for one in shown:
             detail = self.details.get(one.name, "") if self._is_cvm(one) else ""
-            words = [_kind(one.type), one.name, *([detail] if detail else [])]
+            words = [_kind(one.type), one.name, *(detail.split(", ") if detail else [])]
             yield f'    {nodes[one.key]}["{"<br/>".join(map(_escaped, words))}"]{":::cvm" if self._is_cvm(one) else ""}'
         yield "  end"
-        outside = dict.fromkeys((*self._ends(cvms), *self.reach.outside))
-        ends = {name: f"o{number}" for number, name in enumerate(outside)}
-        idle = set(outside) - set(self._ends(cvms))
+        ends = {name: f"o{number}" for number, name in enumerate(self._ends(cvms))}
         for name, node in ends.items():
-            yield f'  {node}(["{_escaped(name)}{" (reaches nothing)" if name in idle else ""}"])'
+            yield f'  {node}(["{_escaped(name)}"])'
+        # In a box of their own, so that no arrow seems to begin at them.
+        if idle := [name for name in self.reach.outside if name not in ends]:
+            yield '  subgraph nothing["reach nothing here"]'
+            for number, name in enumerate(idle):
+                yield f'    n{number}(["{_escaped(name)}"])'
+            yield "  end"
         everywhere = {**ends, **cvms}
         for edge in self.reach.edges:
             yield f'  {everywhere[edge.source]} -->|"{_escaped(_label(edge))}"| {everywhere[edge.target]}'
-        for one in shown:
-            for key in _direct(one.key, {each.key: self._uses(each, shown) for each in shown}):
-                yield f"  {nodes[one.key]} -.-> {nodes[key]}"
+        uses = {one.key: self._uses(one, shown) for one in shown}
+        machines = {one.key for one in shown if self._is_cvm(one)}
+        # A machine waits for the one before it, and uses nothing of it.
+        drawn = {key: [other for other in found if not {key, other} <= machines] for key, found in uses.items()}
+        for key in uses:
+            for other in _direct(key, drawn):
+                yield f"  {nodes[key]} -.-> {nodes[other]}"
         yield f"  {_STYLE}"
 
     def _shown(self) -> list[Resource]:

@@ -39,7 +39,7 @@ def test_graph_of_a_file(folder: Path):
     assert [(edge["source"], edge["target"], edge["service"]) for edge in value["edges"]] == [
         ("this machine", "trainer", "tcp/6110")
     ]
-    assert any("not confidential, 2 vCPUs, 4 GiB" in line for line in found.mermaid())
+    assert any("not confidential<br/>2 vCPUs<br/>4 GiB" in line for line in found.mermaid())
 
 
 def test_errors_are_those_of_the_file(folder: Path):

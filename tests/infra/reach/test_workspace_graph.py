@@ -19,16 +19,18 @@ LOCAL = """\
 flowchart LR
   subgraph workspace["workspace lab, local"]
     r0["Authority<br/>authority"]
-    r1["Cvm<br/>trainer<br/>not confidential, 2 vCPUs, 4 GiB"]:::cvm
+    r1["Cvm<br/>trainer<br/>not confidential<br/>2 vCPUs<br/>4 GiB"]:::cvm
     r2["Cvm<br/>scorer"]:::cvm
   end
   o0(["this machine"])
-  o1(["the internet (reaches nothing)"])
-  o2(["other workspaces (reaches nothing)"])
+  subgraph nothing["reach nothing here"]
+    n0(["the internet"])
+    n1(["other workspaces"])
+  end
   o0 -->|"tcp/6111"| r2
   o0 -->|"tcp/6110"| r1
   r1 -.-> r0
-  r2 -.-> r1
+  r2 -.-> r0
   classDef cvm stroke-width:3px"""
 
 _NODE = re.compile(r'(\w+)(?:\["|\(\[")')
@@ -62,7 +64,13 @@ def test_every_resource_and_every_connection_of_a_cloud_is_drawn(name: str):
         assert any(
             f"{one.type.rpartition(':')[2]}<br/>{one.name}" in line for line in lines
         ) is not one.type.startswith(("pulumi:", "cloister:"))
-    assert any("trainer<br/>tdx, large" in line and line.endswith(":::cvm") for line in lines)
+    drawn = {end for line in lines if (found := _ARROW.match(line)) for end in found.groups()}
+    idle = [line for line in lines if re.match(r" +n\d+\(", line)]
+    assert len(idle) == len(
+        [name for name in made.reach.outside if all(name != edge.source for edge in made.reach.edges)]
+    )
+    assert not any(node.startswith("n") for node in drawn)
+    assert any("trainer<br/>tdx<br/>large" in line and line.endswith(":::cvm") for line in lines)
 
 
 @pytest.mark.parametrize("name", declarations.CLOUDS)
