@@ -49,7 +49,7 @@ class Reported:
                 for _ in EventReader(connection).records(follow=True, until=FINISHED):
                     pass
                 fetch_ciphertext(connection, manifest, folder / "results.zip")
-            finish_result(manifest, machine.policy, folder / "results.zip")
+            finish_result(manifest, machine.policy, folder / "results.zip", "lab")
             return cls(folder / "results.zip", machine.policy, manifest, started, waiting)
 
 
