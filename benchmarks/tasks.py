@@ -13,6 +13,7 @@ from cloister.cli.shell.verb import verb
         "boot, workspace; commas between (default: all)",
         "repeat": "runs of each command, of which the median counts",
     },
+    example="invoke bench --names verifier",
 )
 def bench(c: Any, names: str = "", repeat: int = 5) -> None:
     """Measure how long the public commands take on this machine (all of them: half an hour)."""

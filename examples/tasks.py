@@ -10,7 +10,7 @@ from cloister.cli.shell.verb import verb
 _AGAIN = "Run the same command again: it continues with the existing workspace."
 
 
-@verb(interrupted=_AGAIN, help={"output": "folder in which each party gets a folder"})
+@verb(interrupted=_AGAIN, help={"output": "folder in which each party gets a folder"}, example="invoke demo")
 def demo(c: Context, output: str = "out/demo") -> None:
     """Run a whole computation on this machine: three hospitals train one classifier (about three minutes)."""
     from examples import walkthrough
@@ -31,6 +31,7 @@ def demo(c: Context, output: str = "out/demo") -> None:
         "model": "chest-xray: resnet18 (default) or small",
         "output": "folder in which each party gets a folder (default: out/NAME)",
     },
+    example="invoke example fraud --small",
 )
 def example(
     c: Context,

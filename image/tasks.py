@@ -56,7 +56,10 @@ def _print_json(value: object) -> None:
     print(json.dumps(value, indent=1))
 
 
-@verb(help={**_RECIPE, "tools": "lock the host tools instead", "browser": "lock the browser of the tests instead"})
+@verb(
+    help={**_RECIPE, "tools": "lock the host tools instead", "browser": "lock the browser of the tests instead"},
+    example="invoke image.lock --recipe hospital/hospital.toml",
+)
 def lock(_: Any, flavor: str = _BASE, recipe: str = "", tools: bool = False, browser: bool = False) -> None:
     """Write the lock of a recipe, of the host tools or of the browser, from Debian's current signed index."""
     from image.inputs import relock
@@ -78,6 +81,7 @@ def lock(_: Any, flavor: str = _BASE, recipe: str = "", tools: bool = False, bro
         "relock": "if a locked package is no longer available, build from a new lock under out/",
         "fresh": "do not reuse steps of earlier builds",
     },
+    example="invoke image.build --flavor base",
 )
 def build(
     _: Any,
@@ -103,7 +107,7 @@ def build(
     print(f"Built the image {manifest.digest().hex()} in {folder}.")
 
 
-@verb(help={**_IMAGE, **_JSON})
+@verb(help={**_IMAGE, **_JSON}, example="invoke image.measure")
 def measure(_: Any, image: str = _BASE, recipe: str = "", json: bool = False) -> None:
     """Show what a CVM booted from the image will measure, event by event."""
     from image.build import manifest
@@ -119,7 +123,10 @@ def measure(_: Any, image: str = _BASE, recipe: str = "", json: bool = False) ->
             print(f"        {event.digest.hex()}  {event.event}")
 
 
-@verb(help={**_RECIPE, **_FROM, **_JSON, "against": "manifest to compare with (default: that of the image in out/)"})
+@verb(
+    help={**_RECIPE, **_FROM, **_JSON, "against": "manifest to compare with (default: that of the image in out/)"},
+    example="invoke image.verify --against image.json",
+)
 def verify(
     _: Any, flavor: str = _BASE, recipe: str = "", against: str = "", from_: str = "", json: bool = False
 ) -> None:
@@ -144,6 +151,7 @@ def verify(
 @verb(
     positional=["before", "after"],
     help={"before": "lock, manifest or folder of an image", "after": "the newer one"},
+    example="invoke image.diff out/image/before out/image/base",
 )
 def diff(_: Any, before: str, after: str) -> None:
     """Show what changed between two locks or two images, as a changelog."""
@@ -152,7 +160,7 @@ def diff(_: Any, before: str, after: str) -> None:
     print("\n".join(compare(Path(before), Path(after)) or ["They are the same."]))
 
 
-@verb(help={**_RECIPE, "output": "the tar to write"})
+@verb(help={**_RECIPE, "output": "the tar to write"}, example="invoke image.vendor --output vendor.tar")
 def vendor(_: Any, flavor: str = _BASE, recipe: str = "", output: str = "out/image-inputs.tar") -> None:
     """Pack all inputs of an image and the host tools into one tar, for a later build without a network."""
     from image.inputs.vendor import vendor
@@ -171,6 +179,7 @@ def vendor(_: Any, flavor: str = _BASE, recipe: str = "", output: str = "out/ima
     },
     required=("to", "destination"),
     interrupted="What was sent is kept; run the same command to resume.",
+    example="invoke image.publish --to gcp --destination gs://BUCKET --image base",
 )
 def publish(
     _: Any,
@@ -193,7 +202,10 @@ def publish(
     print(f"The image is at {done.url} ({sent}).")
 
 
-@verb(help={**_IMAGE, **_JSON, "output": "the file to write (default: the image's root.tar.gz)"})
+@verb(
+    help={**_IMAGE, **_JSON, "output": "the file to write (default: the image's root.tar.gz)"},
+    example="invoke image.export --output root.tar.gz",
+)
 def export(_: Any, image: str = _BASE, recipe: str = "", output: str = "", json: bool = False) -> None:
     """Write an image's root file system as a tar, for `cloister try` on a machine without a checkout."""
     from image.build import root_tree

@@ -4,7 +4,6 @@ import functools
 import importlib.metadata
 import os
 import platform
-import re
 import shutil
 import sys
 import urllib.error
@@ -19,6 +18,7 @@ from image.debian.mirror import ADVICE, Mirror
 from image.inputs import host_tools, lockfile
 from infra import paths
 from infra.configuration import cloud
+from infra.live import checkup
 from infra.provider.qemu import accelerator, ports
 from infra.pulumi_cli import engine
 
@@ -46,7 +46,7 @@ def examine() -> list[MachineCheck]:
         "mirror": _mirror,
         "shell": _shell,
     }
-    return [_check(name, check) for name, check in checks.items()]
+    return [*(_check(name, check) for name, check in checks.items()), *checkup.check_up()]
 
 
 def _check(name: str, check: Callable[[], MachineCheck]) -> MachineCheck:
@@ -81,9 +81,7 @@ def _cloud(backend: str) -> MachineCheck:
     """The packages that only workspaces in one cloud need. Optional, so that the check never fails; it does not test
     whether the user can sign in to the cloud.
     """
-    extra = re.compile(rf"([A-Za-z0-9._-]+).*;.*\bextra == ['\"]{backend}['\"]")
-    wanted = [found[1] for one in importlib.metadata.requires("cloister") or () if (found := extra.match(one))]
-    found, missing = _installed(wanted)
+    found, missing = _installed(checkup.cloud_packages(backend))
     if missing:
         return MachineCheck(
             backend, True, f"missing: {', '.join(missing)}; needed only for workspaces there: make {backend}"

@@ -1,6 +1,8 @@
 """The platform team's verbs: the collections ``workspace`` and ``member``, and the verbs that set up a machine.
 
 Modules are imported inside the functions: `invoke --list` must not wait for Pulumi's SDK.
+
+Long because each verb has its options, their help and an example here, and does nothing itself.
 """
 
 from pathlib import Path
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
         "project": "gcp: ID of the project",
         "region": "gcp: for example europe-west4",
     },
+    example="invoke workspace.new trial --memory 4GiB",
 )
 def new(
     c: Any,
@@ -80,6 +83,7 @@ def new(
         "replace": "name of a CVM to replace, for example one whose failure the cloud does not report",
     },
     interrupted="A CVM that was starting was removed; run the same command again to start it.",
+    example="invoke workspace.up",
 )
 def up(c: Any, stack: str = "", yes: bool = False, force: bool = False, replace: str = "") -> None:
     """Bring the workspace into the state that its configuration describes (pulumi up)."""
@@ -90,7 +94,7 @@ def up(c: Any, stack: str = "", yes: bool = False, force: bool = False, replace:
     print(f"Workspace {name} is up. For its parties: invoke workspace.export --stack {name} --output FILE")
 
 
-@verb(help=WORKSPACE | JSON)
+@verb(help=WORKSPACE | JSON, example="invoke workspace.status")
 def status(c: Any, stack: str = "", json: bool = False) -> None:
     """Show the workspace's CVMs: endpoints, whether they run and answer, and differences from the configuration."""
     from infra import report
@@ -99,7 +103,10 @@ def status(c: Any, stack: str = "", json: bool = False) -> None:
     report.status(status.of(workspaces.PROJECT.selected(stack)), as_json=json)
 
 
-@verb(help=WORKSPACE | JSON | {"planned": "show what the configuration would create, from a preview"})
+@verb(
+    help=WORKSPACE | JSON | {"planned": "show what the configuration would create, from a preview"},
+    example="invoke workspace.reach --planned",
+)
 def reach(c: Any, stack: str = "", json: bool = False, planned: bool = False) -> None:
     """Show who can reach what in the workspace, from its declared rules, routes and addresses."""
     from infra import report
@@ -108,7 +115,7 @@ def reach(c: Any, stack: str = "", json: bool = False, planned: bool = False) ->
     report.reach(workspaces.reach(workspaces.PROJECT.selected(stack), planned=planned), as_json=json)
 
 
-@verb(help=WORKSPACE | JSON)
+@verb(help=WORKSPACE | JSON, example="invoke workspace.graph")
 def graph(c: Any, stack: str = "", json: bool = False) -> None:
     """Draw the workspace's file, without a cloud: resources, and who can reach what, as a Mermaid flowchart."""
     from infra import report
@@ -117,7 +124,10 @@ def graph(c: Any, stack: str = "", json: bool = False) -> None:
     report.graph(rehearsed.graph(stack), as_json=json)
 
 
-@verb(help=WORKSPACE | {"output": "write to this file instead of the screen"})
+@verb(
+    help=WORKSPACE | {"output": "write to this file instead of the screen"},
+    example="invoke workspace.export --output workspace.json",
+)
 def export(c: Any, stack: str = "", output: str = "") -> None:
     """Print the workspace descriptor for the parties (their option --workspace FILE)."""
     from infra import report
@@ -126,7 +136,10 @@ def export(c: Any, stack: str = "", output: str = "") -> None:
     report.descriptor(workspaces.descriptor(workspaces.PROJECT.selected(stack)), Path(output) if output else None)
 
 
-@verb(help=WORKSPACE | {"cvm": "name of the CVM (default: the only CVM with a console)"})
+@verb(
+    help=WORKSPACE | {"cvm": "name of the CVM (default: the only CVM with a console)"},
+    example="invoke workspace.console --cvm trainer",
+)
 def console(c: Any, stack: str = "", cvm: str = "") -> None:
     """Connect to the serial console of a CVM with a debug image."""
     from infra.live import serial_console, workspaces
@@ -142,6 +155,7 @@ def console(c: Any, stack: str = "", cvm: str = "") -> None:
         "force": "delete a CVM even if its run is unfinished or its agent does not answer",
     },
     interrupted="Run the same command again to delete what is left.",
+    example="invoke workspace.down --remove",
 )
 def down(c: Any, stack: str = "", yes: bool = False, remove: bool = False, force: bool = False) -> None:
     """Delete the workspace's CVMs and what belongs to them (pulumi destroy). Keeps configuration and keys."""
@@ -152,7 +166,7 @@ def down(c: Any, stack: str = "", yes: bool = False, remove: bool = False, force
     print(after_down("workspace", name, "its configuration and keys", removed=remove))
 
 
-@verb(help=JSON)
+@verb(help=JSON, example="invoke workspace.list")
 def list_(c: Any, json: bool = False) -> None:
     """List the workspaces of this checkout."""
     from infra import report
@@ -170,6 +184,7 @@ def list_(c: Any, json: bool = False) -> None:
         "roles": "comma-separated: owner, algorithm-provider, dataset-provider, result-consumer, auditor",
     }
     | WORKSPACE,
+    example="invoke member.add hospital-1 --key hospital-1.pub --roles dataset-provider",
 )
 def add(c: Any, name: str, key: str = "", roles: str = "", stack: str = "") -> None:
     """Add a member to the workspace, or replace key and roles of the member with that name."""
@@ -191,6 +206,7 @@ def add(c: Any, name: str, key: str = "", roles: str = "", stack: str = "") -> N
         "output": "file of the invitation (default: NAME.invitation.json)",
     }
     | WORKSPACE,
+    example="invoke member.invite hospital-1 --roles dataset-provider",
 )
 def invite(c: Any, name: str, roles: str = "", output: str = "", stack: str = "") -> None:
     """Write an invitation to the workspace, which a future member answers with `cloister join`."""
@@ -203,7 +219,11 @@ def invite(c: Any, name: str, roles: str = "", output: str = "", stack: str = ""
     print(f"Next: {name} runs cloister join {path.name} and sends the answer; you run invoke member.admit ANSWER")
 
 
-@verb(positional=["file"], help={"file": "the answer to an invitation"} | WORKSPACE | YES)
+@verb(
+    positional=["file"],
+    help={"file": "the answer to an invitation"} | WORKSPACE | YES,
+    example="invoke member.admit hospital-1.answer.json",
+)
 def admit(c: Any, file: str, stack: str = "", yes: bool = False) -> None:
     """Add the member who answered an invitation, after you have compared the fingerprint of the key."""
     from infra.live import members, workspaces
@@ -223,7 +243,7 @@ def admit(c: Any, file: str, stack: str = "", yes: bool = False) -> None:
         print("Nothing was changed.")
 
 
-@verb(positional=["name"], help={"name": "name of the member"} | WORKSPACE)
+@verb(positional=["name"], help={"name": "name of the member"} | WORKSPACE, example="invoke member.remove hospital-1")
 def remove_(c: Any, name: str, stack: str = "") -> None:
     """Remove a member from the workspace's configuration, or an invitation that was not answered."""
     from infra.live import members, workspaces
@@ -234,7 +254,7 @@ def remove_(c: Any, name: str, stack: str = "") -> None:
         print(f"{name} is no longer invited.")
 
 
-@verb(help=WORKSPACE | JSON)
+@verb(help=WORKSPACE | JSON, example="invoke member.list")
 def members(c: Any, stack: str = "", json: bool = False) -> None:
     """List the members of the workspace with their roles and key digests."""
     from infra import report
@@ -246,6 +266,7 @@ def members(c: Any, stack: str = "", json: bool = False) -> None:
 @verb(
     help={"relock": "if no mirror has a locked package of the host tools any more, write a new lock under out/"},
     interrupted="Run `setup` again to continue.",
+    example="invoke setup",
 )
 def setup(c: Any, relock: bool = False) -> None:
     """Set up this machine: Pulumi engine, host tools, .cloister/env. Prints a line before each long step."""
@@ -261,7 +282,10 @@ def examine() -> "list[MachineCheck]":
     return doctor.examine()
 
 
-@verb(help=JSON | {"clear": "remove the cache: the next setup fetches and builds everything again"})
+@verb(
+    help=JSON | {"clear": "remove the cache: the next setup fetches and builds everything again"},
+    example="invoke cache",
+)
 def cache(c: Any, json: bool = False, clear: bool = False) -> None:
     """Show the sizes of this user's caches: engine, host tools, inputs of images, wheels, trees of trials."""
     from infra import caches, report
@@ -271,7 +295,7 @@ def cache(c: Any, json: bool = False, clear: bool = False) -> None:
     report.sizes(caches.sizes(), as_json=json)
 
 
-@verb(help=YES)
+@verb(help=YES, example="invoke clean")
 def clean(c: Any, yes: bool = False) -> None:
     """Remove what was built in this checkout (out/). Refuses while a workspace is up."""
     from infra import caches

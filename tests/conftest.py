@@ -35,6 +35,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "examples: runs an example to its end (`invoke test.examples`)")
     config.addinivalue_line("markers", "faults: one of the many faults (`invoke test.faults`)")
     config.addinivalue_line("markers", "sandbox: abuses a booted machine (`invoke test.sandbox`)")
+    config.addinivalue_line("markers", "pages: types what pages say, the rarer ones (`invoke test.pages`)")
     config.addinivalue_line("markers", "kinds: runs each kind of algorithm on a machine (`invoke test.kinds`)")
     config.addinivalue_line("markers", "load: keeps a whole agent busy (`invoke test.load`)")
     config.addinivalue_line("markers", "scratch: changes a machine's disk and dumps its memory (`invoke test.scratch`)")

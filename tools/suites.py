@@ -18,7 +18,19 @@ WORKERS = 2
 _LARGE = 20
 """Files with tests from which on a room is large."""
 
-_SUITES = ("packages", "examples", "flavors", "faults", "load", "sandbox", "scratch", "kinds", "browser", "pulumi")
+_SUITES = (
+    "packages",
+    "examples",
+    "flavors",
+    "faults",
+    "load",
+    "sandbox",
+    "scratch",
+    "kinds",
+    "browser",
+    "pulumi",
+    "pages",
+)
 USUAL = " and ".join(f"not {name}" for name in _SUITES)
 """Marker expression: what `make test` runs."""
 

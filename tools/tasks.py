@@ -25,6 +25,7 @@ OUTPUT = CHECKOUT / "out" / "fuzz"
         "target": "only this parser; see tests/fuzz/corpus",
     },
     interrupted="New inputs are kept in out/fuzz.",
+    example="invoke fuzz --minutes 10 --target container-archive",
 )
 def fuzz(c: Any, minutes: str = "1", target: str = "") -> None:
     """Fuzz the parsers of hostile bytes, guided by coverage; the seeds are in tests/fuzz/corpus."""
@@ -59,7 +60,9 @@ def _fuzzed(name: str, minutes: float) -> bool:
     return True
 
 
-@verb(help={"only": "only this one: snp, tdx, azure, azure-tdx, gcp or vtpm"})
+@verb(
+    help={"only": "only this one: snp, tdx, azure, azure-tdx, gcp or vtpm"}, example="invoke test.exhaustive --only snp"
+)
 def exhaustive(c: Any, only: str = "") -> None:
     """Flip each bit of what is signed or bound in valid evidence; every change must be rejected (some minutes)."""
     from tools.exhaustive import SUBJECTS, flip
@@ -83,6 +86,7 @@ def exhaustive(c: Any, only: str = "") -> None:
         "room": "folder below tests, for example client or client.connection; without it, rooms and suites are listed",
         "match": "only tests whose names match this expression (pytest -k)",
     },
+    example="invoke test client.connection --match retry",
 )
 def test(c: Any, room: str = "", match: str = "") -> None:
     """Run the fast tests of one room, or list the rooms and suites."""
@@ -111,7 +115,10 @@ def _end(status: int) -> None:
         raise Exit(code=status)
 
 
-@verb(help={"match": "only tests whose names match this expression (pytest -k)"})
+@verb(
+    help={"match": "only tests whose names match this expression (pytest -k)"},
+    example="invoke test.engine --match reach",
+)
 def engine(c: Any, match: str = "") -> None:
     """Run the tests that start the Pulumi engine (some minutes; part of `make test`)."""
     from tools import suites
@@ -120,7 +127,10 @@ def engine(c: Any, match: str = "") -> None:
     _end(suites.run([suites.TESTS / "infra"], select="engine", match=match, workers=suites.WORKERS))
 
 
-@verb(help={"match": "only tests whose names match this expression (pytest -k)"})
+@verb(
+    help={"match": "only tests whose names match this expression (pytest -k)"},
+    example="invoke test.machines --match workspace",
+)
 def machines(c: Any, match: str = "") -> None:
     """Run the tests that build the guest image and boot virtual machines (some minutes; part of `make test`)."""
     from tools import suites
@@ -128,7 +138,7 @@ def machines(c: Any, match: str = "") -> None:
     _end(suites.run([suites.TESTS / "e2e"], select=suites.USUAL, match=match))
 
 
-@verb(help={"match": "only tests whose names match this expression (pytest -k)"})
+@verb(help={"match": "only tests whose names match this expression (pytest -k)"}, example="invoke test.scratch")
 def scratch(c: Any, match: str = "") -> None:
     """Change the scratch disk of a running machine, and search the memory that it leaves (two minutes)."""
     from tools import suites
@@ -136,7 +146,10 @@ def scratch(c: Any, match: str = "") -> None:
     _end(suites.run([suites.TESTS / "e2e" / "test_scratch.py"], match=match))
 
 
-@verb(help={"match": "only packages whose names match this expression (pytest -k)"})
+@verb(
+    help={"match": "only packages whose names match this expression (pytest -k)"},
+    example="invoke test.packages --match polars",
+)
 def packages(c: Any, match: str = "") -> None:
     """Bundle the packages that people train with, and use them in the guest (fetches 370 MB; minutes)."""
     from tools import suites
@@ -145,7 +158,10 @@ def packages(c: Any, match: str = "") -> None:
     _end(suites.run(files, match=match))
 
 
-@verb(help={"match": "only examples whose names match this expression (pytest -k)"})
+@verb(
+    help={"match": "only examples whose names match this expression (pytest -k)"},
+    example="invoke test.examples --match fraud",
+)
 def examples(c: Any, match: str = "") -> None:
     """Run the examples of examples/ to their predictions, by trial and, small, in virtual machines (half an hour)."""
     from tools import suites
@@ -153,7 +169,10 @@ def examples(c: Any, match: str = "") -> None:
     _end(suites.run([suites.TESTS / "e2e" / "test_examples.py"], match=match))
 
 
-@verb(help={"match": "only tests whose names match this expression (pytest -k)"})
+@verb(
+    help={"match": "only tests whose names match this expression (pytest -k)"},
+    example="invoke test.flavors --match verdict",
+)
 def flavors(c: Any, match: str = "") -> None:
     """Build, rebuild and use the image pytorch and a team's own image (fetches 180 MB; many minutes)."""
     from tools import suites
@@ -161,7 +180,7 @@ def flavors(c: Any, match: str = "") -> None:
     _end(suites.run([suites.TESTS / "e2e" / "test_flavors.py"], match=match))
 
 
-@verb(help={"match": "only tests whose names match this expression (pytest -k)"})
+@verb(help={"match": "only tests whose names match this expression (pytest -k)"}, example="invoke test.load")
 def load(c: Any, match: str = "") -> None:
     """Keep an agent busy with idle, slow, malformed and many peers, while honest parties finish (minutes)."""
     from tools import suites
@@ -169,7 +188,10 @@ def load(c: Any, match: str = "") -> None:
     _end(suites.run([suites.TESTS / "load"], match=match))
 
 
-@verb(help={"match": "only faults whose names match this expression (pytest -k), for example seed-017"})
+@verb(
+    help={"match": "only faults whose names match this expression (pytest -k), for example seed-017"},
+    example="invoke test.faults",
+)
 def faults(c: Any, match: str = "") -> None:
     """Cause 500 faults in uploads, runs and results, and 20 in a booted machine (a quarter of an hour)."""
     from tools import suites
@@ -178,7 +200,7 @@ def faults(c: Any, match: str = "") -> None:
     _end(suites.run(files, match=match, workers=suites.WORKERS))
 
 
-@verb(help={})
+@verb(help={}, example="invoke test.sandbox")
 def sandbox(c: Any) -> None:
     """Abuse the sandbox in all ways of docs/sandbox.md, on a booted machine and in trials (minutes)."""
     from tools import suites
@@ -186,7 +208,7 @@ def sandbox(c: Any) -> None:
     _end(suites.run([suites.TESTS / "e2e" / "test_abuses.py", suites.TESTS / "client" / "trial" / "test_abuses.py"]))
 
 
-@verb(help={"match": "only kinds whose names match this expression (pytest -k)"})
+@verb(help={"match": "only kinds whose names match this expression (pytest -k)"}, example="invoke test.kinds")
 def kinds(c: Any, match: str = "") -> None:
     """Run a compiled program, a WebAssembly module and a container image on a booted machine (minutes)."""
     from tools import suites
@@ -198,7 +220,8 @@ def kinds(c: Any, match: str = "") -> None:
     help={
         "match": "only tests whose names match this expression (pytest -k)",
         "pictures": "folder for a picture of each page (default: out/browser)",
-    }
+    },
+    example="invoke test.browser",
 )
 def browser(c: Any, match: str = "", pictures: str = "") -> None:
     """Look at every page in Chromium, in all sizes and colours and on paper (fetches 150 MB; a minute)."""
@@ -212,13 +235,24 @@ def browser(c: Any, match: str = "", pictures: str = "") -> None:
     _end(suites.run([suites.TESTS / "browser"], match=match))
 
 
-@verb(help={"match": "only tests whose names match this expression (pytest -k)"})
+@verb(help={"match": "only tests whose names match this expression (pytest -k)"}, example="invoke test.pulumi")
 def pulumi(c: Any, match: str = "") -> None:
     """Use the component from a TypeScript program, and generate its packages again (fetches 100 MB; minutes)."""
     from tools import suites
 
     suites.require_packages("infra.component")
     _end(suites.run([suites.TESTS / "infra" / "component"], match=match))
+
+
+@verb(
+    help={"match": "only pages whose names match this expression (pytest -k)"},
+    example="invoke test.pages --match operations",
+)
+def pages(c: Any, match: str = "") -> None:
+    """Type all commands of README.md and docs/*.md, in the order of each page (two minutes)."""
+    from tools import suites
+
+    _end(suites.run([suites.TESTS / "pages"], match=match))
 
 
 namespace = Collection(
@@ -233,6 +267,7 @@ namespace = Collection(
     load,
     machines,
     packages,
+    pages,
     pulumi,
     sandbox,
     scratch,

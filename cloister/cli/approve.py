@@ -14,6 +14,7 @@ from cloister.cli.shell.settings import Settings, party_verb
         "look": "only show what the result has, and decide nothing",
         "yes": "approve without asking",
     },
+    example="approve --manifest computation.json --look",
 )
 def approve(settings: Settings, result: str | None = None, look: bool = False, yes: bool = False) -> None:
     """Approve a result that waits for you: the last approval releases it."""

@@ -14,6 +14,7 @@ from cloister.cli.shell.settings import Settings, party_verb
         "manifest": "also demand that the machine runs this manifest, as `manifest` writes it",
         "save": "write the evidence to this file, for `audit` and `verify-evidence`",
     },
+    example="attest --policy policy.json --workspace workspace.json",
 )
 def attest(settings: Settings, manifest: str | None = None, save: str | None = None) -> None:
     """Check a running machine against your policy, and print every check with expected and found."""

@@ -13,6 +13,7 @@ from cloister.cli.shell.settings import Settings, party_verb
         "log": "an event log as `events --save` writes it",
         "evidence": "evidence of the machine (default: LOG.evidence.json)",
     },
+    example="audit events.jsonl --policy policy.json",
 )
 def audit(settings: Settings, log: str, evidence: str | None = None) -> None:
     """Verify a saved event log offline: what it proves, and what it does not."""

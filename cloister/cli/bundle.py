@@ -16,6 +16,7 @@ from cloister.units import format_size
         "requirements": "requirements.txt; one without exact versions and hashes is locked first",
         "output": "file of the bundle (default: the name of the requirements with .bundle)",
     },
+    example="bundle requirements.lock --output numpy.bundle",
 )
 def bundle(settings: Settings, requirements: str, output: str | None = None) -> None:
     """Pack the Python packages of an algorithm into one file, with the same bytes on every machine."""

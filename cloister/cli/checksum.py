@@ -20,6 +20,7 @@ from cloister.protocol.archives.errors import ArchiveError
         "kind": "the file is an algorithm of this kind (binary, python, ...): examine it as `manifest` does",
         "packed": "do not look into an archive: the algorithm gets the file unchanged (`unpack: false`)",
     },
+    example="checksum h1.csv",
 )
 def checksum(settings: Settings, path: str, kind: str | None = None, packed: bool = False) -> None:
     """Print name, digest and size of an asset, as the manifest has them, and what an archive unpacks to."""

@@ -9,6 +9,7 @@ from cloister.cli.shell.settings import Settings, party_verb
     interrupted="Run the same command again: the upload resumes.",
     options=[*PARTY, MANIFEST, JSON],
     help={"rule": "your standing rule, as `rule` writes it"},
+    example="consent --rule rule.yaml --manifest tonight.json",
 )
 def consent(settings: Settings, rule: str) -> None:
     """Upload your datasets with your consent, without a question, if your standing rule permits the computation."""

@@ -19,7 +19,10 @@ def set_checkout(examine: "Callable[[], list[MachineCheck]]") -> None:
     _examine_checkout = examine
 
 
-@party_verb(options=[*PARTY, MANIFEST, COLLATERAL, JSON])
+@party_verb(
+    options=[*PARTY, MANIFEST, COLLATERAL, JSON],
+    example="doctor --key me.pem --policy policy.json --workspace workspace.json",
+)
 def doctor(settings: Settings) -> None:
     """Check what you need for a first verdict, and say how to fix what is missing or wrong.
 

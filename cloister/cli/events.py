@@ -18,6 +18,7 @@ from cloister.cli.shell.settings import Settings, party_verb
         "until": "with --follow: end at this state, such as Running or Completed",
         "save": "write the log to this file, and evidence beside it, for `audit`",
     },
+    example="events --save events.jsonl",
 )
 def events(settings: Settings, follow: bool = False, until: str | None = None, save: str | None = None) -> None:
     """Show the signed timeline: who did what, and when."""

@@ -24,6 +24,7 @@ from cloister.protocol import names
         "bundle": "the bundle, if the receiver may have it",
         "file": "NAME=PATH: a file of the algorithm, if the receiver may have it; may be repeated",
     },
+    example="export --manifest computation.json",
 )
 def export(
     settings: Settings,

@@ -24,6 +24,7 @@ _HOW = {
 @party_verb(
     options=[JSON],
     help={"accept": "accept the change of this name, which an earlier command reported and refused"},
+    example="history",
 )
 def history(settings: Settings, accept: str = "") -> None:
     """Show every image, policy, manifest and key that you accepted, for each workspace, and what waits for your yes.

@@ -21,6 +21,7 @@ from cloister.protocol import names, text
         JSON,
     ],
     help={"file": "an exported computation", "output": "folder to make (default: the file's name without .cloister)"},
+    example="import stay.cloister",
 )
 def import_(settings: Settings, file: str, output: str = "") -> None:
     """Unpack an exported computation for another workspace, and say what is missing there before it can run.

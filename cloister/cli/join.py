@@ -23,6 +23,7 @@ _MEANING = {
         "file": "the invitation from the platform team",
         "output": "file of the answer (default: MEMBER.answer.json)",
     },
+    example="join hospital-1.invitation.json",
 )
 def join(settings: Settings, file: str, output: str = "") -> None:
     """Answer an invitation to a workspace: make your key pair, and write the file that the platform team needs.

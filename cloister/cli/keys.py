@@ -16,6 +16,7 @@ from cloister.errors import InputError
         "kind": "ed25519, ecdsa or rsa",
         "fingerprint": "make nothing; print the fingerprint of the key in this file, private or public",
     },
+    example="keys --output me.pem",
 )
 def keys(settings: Settings, output: str = "cloister.pem", kind: str = "ed25519", fingerprint: str = "") -> None:
     """Make a key pair: keep the private key, give the public key to the owner and the platform team."""

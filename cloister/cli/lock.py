@@ -21,6 +21,7 @@ from cloister.cli.shell.settings import Settings, party_verb
         "output": "file of the lock (default: the name of the requirements with .lock)",
         "upgrade": "take the newest versions; without it an existing lock keeps its versions",
     },
+    example="lock requirements.txt",
 )
 def lock(settings: Settings, requirements: str, output: str | None = None, upgrade: bool = False) -> None:
     """Choose exact versions and hashes of Python packages for the guest."""

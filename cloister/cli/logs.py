@@ -17,6 +17,7 @@ from cloister.cli.shell.settings import Settings, party_verb
         "`release: live`",
         "output": "write to this file instead of the terminal",
     },
+    example="logs --follow",
 )
 def logs(settings: Settings, follow: bool = False, output: str | None = None) -> None:
     """Show what the algorithm printed, as far as the manifest lets you read it."""

@@ -17,6 +17,7 @@ from cloister.cli.shell.settings import Settings, party_verb
         "output": "file of the canonical form (default: the same name with .json); never overwritten with a different "
         "manifest",
     },
+    example="manifest computation.yaml",
 )
 def manifest(settings: Settings, file: str, output: str | None = None) -> None:
     """Check a manifest, fill in digests and sizes, and write the canonical form that all parties agree on."""

@@ -8,7 +8,11 @@ from cloister.cli.shell.settings import Settings, party_verb
 from cloister.protocol import text
 
 
-@party_verb(options=[*PARTY, JSON], help={"log": "show the agent's own log instead, one JSON object for each line"})
+@party_verb(
+    options=[*PARTY, JSON],
+    help={"log": "show the agent's own log instead, one JSON object for each line"},
+    example="metrics --log",
+)
 def metrics(settings: Settings, log: bool = False) -> None:
     """Show the agent's counters as OpenMetrics, or its log, to an owner."""
     with settings.connect() as machine:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         "names; may be repeated",
         "port": "port on 127.0.0.1; 0 for one that is free",
     },
+    example="page",
 )
 def page(
     settings: Settings,

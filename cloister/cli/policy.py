@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         "output": "file of the policy (default: policy.json); never overwritten",
         "yes": "do not ask: you have confirmed every value",
     },
+    example="policy --image image.json --workspace workspace.json",
 )
 def policy(
     settings: Settings,

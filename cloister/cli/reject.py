@@ -5,7 +5,7 @@ from cloister.cli.shell.options import JSON, MANIFEST, PARTY
 from cloister.cli.shell.settings import Settings, party_verb
 
 
-@party_verb(options=[*PARTY, MANIFEST, JSON])
+@party_verb(options=[*PARTY, MANIFEST, JSON], example="reject --manifest computation.json")
 def reject(settings: Settings) -> None:
     """Reject a result that waits for your approval: no one receives it, and everything of all parties is wiped."""
     with settings.connect(settings.manifest()) as machine:

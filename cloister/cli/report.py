@@ -22,6 +22,7 @@ from cloister.cli.shell.settings import Settings, party_verb
         "file": "a result as `result` writes it, or an event log as `events --save` writes it",
         "output": "file of the page (default: report.html)",
     },
+    example="report results.zip --policy policy.json",
 )
 def report(settings: Settings, file: str, output: str = "report.html") -> None:
     """Verify a result or an event log offline, and write what it proves as one page for a browser or a printer."""

@@ -9,6 +9,7 @@ from cloister.cli.shell.settings import Settings, party_verb
     interrupted="If the machine accepted the reset, it reboots anyway; `attest` shows when it is back.",
     options=[*PARTY, JSON],
     help={"detach": "do not wait until the machine is back"},
+    example="reset",
 )
 def reset(settings: Settings, detach: bool = False) -> None:
     """Wipe the machine and reboot it: new keys, no manifest, nothing left."""

@@ -16,6 +16,7 @@ from cloister.protocol import names
         "unpack": "also write the result's files into this folder",
         "wait": "wait until the result is ready, and show the timeline",
     },
+    example="result --manifest computation.json --output results.zip --unpack results --wait",
 )
 def result(settings: Settings, output: str = "results.zip", unpack: str | None = None, wait: bool = False) -> None:
     """Fetch the result and verify where it comes from. The machine releases it once."""

@@ -12,6 +12,7 @@ from cloister.cli.shell.settings import Settings, party_verb
     positional=["manifest"],
     options=[KEY.described("your private key, to see which party you are (default: $CLOISTER_KEY)"), JSON],
     help={"manifest": "the manifest that the owner sent you, as `manifest` writes it"},
+    example="review computation.json",
 )
 def review(settings: Settings, manifest: str) -> None:
     """Describe in plain words what you agree to with a manifest."""

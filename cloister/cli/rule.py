@@ -19,6 +19,7 @@ from cloister.cli.shell.settings import Settings, party_verb
         "data": "where one of your datasets is, NAME=PATH (default: its file's name, beside the rule)",
         "output": "file of the rule; never overwritten",
     },
+    example="rule computation.json --until 2027-01-31 --uses 30",
 )
 def rule(
     settings: Settings,

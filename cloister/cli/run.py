@@ -15,6 +15,7 @@ from cloister.protocol import names
         "detach": "do not wait for the end",
         "hold": "let the run wait for `start` after the last asset, instead of starting it at once",
     },
+    example="run --manifest computation.json --detach",
 )
 def run(settings: Settings, detach: bool = False, hold: bool = False) -> None:
     """Submit the manifest, then show the timeline until the computation ends."""

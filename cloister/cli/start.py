@@ -6,7 +6,7 @@ from cloister.cli.shell.options import JSON, PARTY
 from cloister.cli.shell.settings import Settings, party_verb
 
 
-@party_verb(options=[*PARTY, JSON])
+@party_verb(options=[*PARTY, JSON], example="start")
 def start(settings: Settings) -> None:
     """Start a run that `run --hold` submitted, once all assets have arrived."""
     with settings.connect() as machine:

@@ -6,7 +6,7 @@ from cloister.cli.shell.options import JSON, PARTY
 from cloister.cli.shell.settings import Settings, party_verb
 
 
-@party_verb(options=[*PARTY, JSON])
+@party_verb(options=[*PARTY, JSON], example="stop")
 def stop(settings: Settings) -> None:
     """Stop the computation for good; everything that was uploaded is wiped."""
     with settings.connect() as machine:

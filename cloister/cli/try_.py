@@ -45,6 +45,7 @@ def set_checkout(root: Callable[[str, str], Path]) -> None:
         "recipe": "instead of --root, in a checkout: the path of a recipe of your own, whose image is built",
         "unpack": "write the results into this folder, if a machine would hand them out",
     },
+    example="try computation.yaml --root root.tar.gz --data h1=mock/h1.csv",
 )
 def try_(
     settings: Settings,

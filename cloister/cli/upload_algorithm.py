@@ -18,6 +18,7 @@ from cloister.cli.shell.settings import Settings, party_verb
         "file": "NAME=PATH: a file of the algorithm, by its name in the manifest (default: beside PATH, where the "
         "manifest places it, or under its file name); may be repeated",
     },
+    example="upload-algorithm train.py --bundle numpy.bundle --manifest computation.json",
 )
 def upload_algorithm(
     settings: Settings, path: str, bundle: str | None = None, file: Sequence[str] | None = None

@@ -12,6 +12,7 @@ from cloister.cli.shell.settings import Settings, party_verb
         "paths": "the datasets that the manifest names, files or folders",
         "name": "the dataset's name in the manifest, if you provide several",
     },
+    example="upload-data h1.csv --manifest computation.json",
 )
 def upload_data(settings: Settings, paths: list[str], name: str | None = None) -> None:
     """Upload datasets to a machine that runs your manifest, with your consent."""

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         "csv": "write the same as a table to this file; the table is not signed",
         "check": "verify a record of another party, and compare it with --manifest",
     },
+    example="usage events.jsonl --csv usage.csv",
 )
 def usage(
     settings: Settings, file: str, output: str | None = None, csv: str | None = None, check: bool = False

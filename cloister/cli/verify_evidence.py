@@ -18,6 +18,7 @@ from cloister.errors import InputError
         "at": "appraise as of this time, such as 2026-01-31T12:00:00Z (default: now)",
         "report-data": "the bytes that the evidence must be bound to, in hex",
     },
+    example="verify-evidence evidence.json --policy policy.json",
 )
 def verify_evidence(
     settings: Settings, files: list[str], at: str | None = None, report_data: str | None = None

@@ -13,6 +13,7 @@ from cloister.cli.shell.settings import Settings, party_verb
         "file": "a result as `result` writes it",
         "approvals": "an event log of `events --save`, with the approvals of a result that was fetched before",
     },
+    example="verify-result results.zip --policy policy.json",
 )
 def verify_result(settings: Settings, file: str, approvals: str | None = None) -> None:
     """Verify a result offline: which image, manifest, data and algorithm made it."""

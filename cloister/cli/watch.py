@@ -27,6 +27,7 @@ _EXEC = Option(
         _EXEC,
         JSON.described("print JSON, one line for each piece of news"),
     ],
+    example="watch --exec ./tell-me",
 )
 def watch(settings: Settings) -> None:
     """Tell when it is your turn, when a result is ready for you, and when a computation ended without one.

@@ -5,7 +5,7 @@ from cloister.cli.shell.options import JSON, MANIFEST, PARTY
 from cloister.cli.shell.settings import Settings, party_verb
 
 
-@party_verb(options=[*PARTY, MANIFEST, JSON])
+@party_verb(options=[*PARTY, MANIFEST, JSON], example="withdraw --manifest computation.json")
 def withdraw(settings: Settings) -> None:
     """Take your consent back: the computation ends, and everything of all parties is wiped."""
     with settings.connect(settings.manifest()) as machine:

@@ -23,6 +23,7 @@ from infra.options import JSON, REGISTRY, YES, after_down
         "tenant": "azure: ID of the tenant",
         "project": "gcp: ID of the project",
     },
+    example="invoke registry.new images --backend gcp --project my-project --location europe-west4",
 )
 def new(
     c: Any,
@@ -42,7 +43,7 @@ def new(
     print(f"Next: invoke registry.up --stack {name}")
 
 
-@verb(help=REGISTRY | YES, interrupted="Run the same command again to continue.")
+@verb(help=REGISTRY | YES, interrupted="Run the same command again to continue.", example="invoke registry.up")
 def up(c: Any, stack: str = "", yes: bool = False) -> None:
     """Bring the registry into the state that its configuration describes (pulumi up)."""
     from infra.registry import registries
@@ -59,6 +60,7 @@ def up(c: Any, stack: str = "", yes: bool = False) -> None:
         "image": "flavor of the image, or path of its manifest",
         "secure_boot": "folder with PK.der, KEK.der and db.der, if the image is signed with your own keys",
     },
+    example="invoke registry.add --image base",
 )
 def add(c: Any, image: str = "base", stack: str = "", secure_boot: str = "") -> None:
     """Add a published image to the registry's configuration; the next registry.up makes it available to VMs."""
@@ -69,7 +71,7 @@ def add(c: Any, image: str = "base", stack: str = "", secure_boot: str = "") -> 
     print(f"Added {added.flavor} {added.digest}. Next: invoke registry.up --stack {name}")
 
 
-@verb(help=REGISTRY | JSON)
+@verb(help=REGISTRY | JSON, example="invoke registry.list")
 def list_(c: Any, stack: str = "", json: bool = False) -> None:
     """List the registry's images by flavor and manifest digest, and where image.publish uploads them."""
     from cloister.cli.shell import show
@@ -84,7 +86,11 @@ def list_(c: Any, stack: str = "", json: bool = False) -> None:
         print(f"  {entry['flavor']} {entry['digest']} {entry['identifier'] or '(not deployed: invoke registry.up)'}")
 
 
-@verb(positional=["image"], help={"image": "flavor, or the first 8 or more digits of the manifest's digest"} | REGISTRY)
+@verb(
+    positional=["image"],
+    help={"image": "flavor, or the first 8 or more digits of the manifest's digest"} | REGISTRY,
+    example="invoke registry.remove base",
+)
 def remove_(c: Any, image: str, stack: str = "") -> None:
     """Remove an image from the registry's configuration. Running VMs keep their disks; published bytes stay."""
     from infra.registry import registries
@@ -97,6 +103,7 @@ def remove_(c: Any, image: str, stack: str = "") -> None:
 @verb(
     help=REGISTRY | YES | {"remove": "also remove the stack and its configuration"},
     interrupted="Run the same command again to delete what is left.",
+    example="invoke registry.down --remove",
 )
 def down(c: Any, stack: str = "", yes: bool = False, remove: bool = False) -> None:
     """Delete the registry with all images and published disks (pulumi destroy). No workspace can start from them."""

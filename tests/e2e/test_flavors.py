@@ -4,7 +4,6 @@ The commands of docs/own-image.md are those that run here.
 """
 
 import os
-import re
 import shlex
 import shutil
 import subprocess
@@ -26,6 +25,7 @@ from infra import paths
 from infra.configuration import image
 from infra.configuration.image import Image
 from tests.e2e.workspace import CVM, RunningWorkspace
+from tests.pages.markdown import SHELL, blocks
 
 pytestmark = pytest.mark.flavors
 
@@ -78,14 +78,13 @@ def test_rebuilt_image_is_identical(pytorch: Path) -> None:
 
 
 def page_blocks(language: str) -> list[str]:
-    """The blocks of the page in a language, "" for commands."""
-    found = re.findall(r"^```(\w*)\n(.*?)^```$", _PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
-    return [text for named, text in found if named == language]
+    """The blocks of the page in a language."""
+    return [block.text for block in blocks(_PAGE, language)]
 
 
 def page_commands() -> list[str]:
     """The commands of the page, without their comments."""
-    lines = "".join(page_blocks("")).splitlines()
+    lines = "".join(page_blocks(SHELL)).splitlines()
     return [command for line in lines if (command := line.partition(" #")[0].strip())]
 
 

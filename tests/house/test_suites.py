@@ -60,6 +60,7 @@ def test_without_a_room_rooms_and_suites_are_listed() -> None:
                 "load",
                 "machines",
                 "packages",
+                "pages",
                 "pulumi",
                 "sandbox",
                 "scratch",

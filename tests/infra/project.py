@@ -60,6 +60,25 @@ class Project:
         ``program`` is the package of the Pulumi program; projects of several programs may share ``folder``. ``runner``
         are the words, for a shell, that run it.
         """
+        made = cls.without_stack(folder, name, provider=provider, plugins=plugins, program=program, runner=runner)
+        made.pulumi("stack", "init", name)
+        configuration = made.folder / f"Pulumi.{name}.yaml"
+        written = yaml.safe_load(configuration.read_text()) | {"config": {key: value, **(settings or {})}}
+        configuration.write_text(yaml.safe_dump(written))
+        return made
+
+    @classmethod
+    def without_stack(
+        cls,
+        folder: Path,
+        name: str,
+        *,
+        provider: Path,
+        plugins: Mapping[str, Path] | None = None,
+        program: str = "infra",
+        runner: str = shlex.quote(sys.executable),
+    ) -> Self:
+        """The same, where the stack ``name`` is yet to be made."""
         found = engines.find()
         if found is None:
             pytest.fail("There is no Pulumi engine on this machine: invoke setup")
@@ -84,12 +103,7 @@ class Project:
         (place / "__main__.py").write_text(f"import runpy\n\nrunpy.run_module({program!r})\n")
         complete = given | environment.variables(found, given)
         complete["PATH"] = f"{_python(place, runner)}{os.pathsep}{complete['PATH']}"
-        made = cls(place, folder / "state", name, complete)
-        made.pulumi("stack", "init", name)
-        configuration = made.folder / f"Pulumi.{name}.yaml"
-        written = yaml.safe_load(configuration.read_text()) | {"config": {key: value, **(settings or {})}}
-        configuration.write_text(yaml.safe_dump(written))
-        return made
+        return cls(place, folder / "state", name, complete)
 
     def pulumi(self, *words: str, good: bool = True) -> str:
         # As workspace.down does: without the program its hooks cannot ask, and the engine ends no machine that has one.

@@ -139,6 +139,7 @@ class Settings:
 def party_verb(
     *,
     options: Sequence[Option],
+    example: str = "",
     name: str = "",
     help: Mapping[str, str] | None = None,
     positional: Sequence[str] = (),
@@ -150,6 +151,7 @@ def party_verb(
     """Make a function a verb whose first argument is its :class:`Settings`. The rest is as for ``verb``."""
     return verb(
         name=name,
+        example=example,
         help=help or {},
         positional=positional,
         required=required,

@@ -20,6 +20,7 @@ Bind = Callable[[Context, Mapping[str, Any]], object]
 def verb(
     *,
     help: Mapping[str, str],
+    example: str = "",
     name: str = "",
     positional: Sequence[str] = (),
     required: Sequence[str] = (),
@@ -33,6 +34,7 @@ def verb(
     """Make a function a task. A CloisterError becomes a message and an exit code (docs/verbs.md, "Exit codes").
 
     help: the help text of each option of the function itself.
+    example: a command as a user would type it, without ``cloister`` but with ``invoke``; the verb's help ends with it.
     name: the verb; the function's name if it is empty.
     positional: the options that are passed without their name, in order.
     required: options that must be passed. Invoke itself would pass None for a missing one.
@@ -55,6 +57,9 @@ def verb(
             with outcome.exit_codes(interrupted):
                 declared.call(c, values)
 
+        if example:
+            typed = example if example.startswith("invoke ") else f"{command_line.program()} {example}"
+            run.__doc__ = f"{inspect.getdoc(body)}\n\nExample: {typed}"
         if options:
             _extend_signature(run, body, options)
         # The class instead of Invoke's decorator, whose return type is unknown.

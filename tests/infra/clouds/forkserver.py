@@ -1,7 +1,8 @@
-"""Forks of one process that has imported the clouds' SDKs run the programs of workspaces and the clouds' stand-ins.
+"""Forks of one process that has imported what takes long run scripts: in ``clouds`` the programs of workspaces and the
+clouds' stand-ins, in ``tests/pages`` the verbs.
 
 Importing an SDK takes two seconds, and each operation of the engine starts the program and both stand-ins again. The
-modules of this project are not kept: each fork imports the program's as a new process does.
+modules of this project are not kept there: each fork imports the program's as a new process does.
 """
 
 import atexit
@@ -39,15 +40,19 @@ _FORKS = multiprocessing.get_context("fork")
 
 
 @cache
-def command() -> str:
-    """The words, for a shell, before a script and its arguments. The server starts now and ends with this process."""
+def command(*preloaded: str, kept: bool = False) -> str:
+    """The words, for a shell, before a script and its arguments. The server starts now and ends with this process.
+
+    ``preloaded`` are the modules that it imports first, without any those of the clouds. With ``kept``, the forks have
+    this project's modules as well.
+    """
     folder = Path(tempfile.mkdtemp(prefix="cloister-forks-"))
     path = folder / "socket"
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listening:
         listening.bind(str(path))
         listening.listen()
         server = subprocess.Popen(
-            [sys.executable, "-P", __file__, str(listening.fileno())],
+            [sys.executable, "-P", __file__, str(listening.fileno()), str(int(kept)), *(preloaded or _PRELOADED)],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             pass_fds=[listening.fileno()],
@@ -58,14 +63,15 @@ def command() -> str:
     return shlex.join([sys.executable, "-I", "-S", str(_CLIENT), str(path)])
 
 
-def _serve(listening: socket.socket) -> None:
+def _serve(listening: socket.socket, *, kept: bool, preloaded: list[str]) -> None:
     """Fork for each connection, until the standard input ends."""
     sys.path.insert(0, str(CHECKOUT))
-    for name in _PRELOADED:
+    for name in preloaded:
         importlib.import_module(name)
-    for name in [name for name in sys.modules if name.partition(".")[0] in _OURS]:
-        del sys.modules[name]
-    sys.path.remove(str(CHECKOUT))
+    if not kept:
+        for name in [name for name in sys.modules if name.partition(".")[0] in _OURS]:
+            del sys.modules[name]
+        sys.path.remove(str(CHECKOUT))
     gc.freeze()
     while sys.stdin not in select.select([sys.stdin, listening], [], [])[0]:
         with listening.accept()[0] as connection:
@@ -104,4 +110,4 @@ def _run(connection: socket.socket, request: dict, streams: list[int]) -> None:
 
 
 if __name__ == "__main__":
-    _serve(socket.socket(fileno=int(sys.argv[1])))
+    _serve(socket.socket(fileno=int(sys.argv[1])), kept=sys.argv[2] == "1", preloaded=sys.argv[3:])
