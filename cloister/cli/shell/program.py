@@ -5,8 +5,9 @@ import inspect
 import re
 import shlex
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from importlib.metadata import version
+from typing import Any
 
 from invoke.collection import Collection
 from invoke.exceptions import Exit, ParseError
@@ -27,15 +28,26 @@ _OPTIONS = (
 
 
 @contextlib.contextmanager
-def _usage_errors() -> Generator[None, None, None]:
-    """Turn Invoke's error about the words of a command line into a message with a hint, and exit code 2."""
+def _usage_errors(words: Sequence[str]) -> Generator[None, None, None]:
+    """Turn Invoke's error about the ``words`` of a command line into a message with a hint, and exit code 2."""
     try:
         yield
     except ParseError as error:
         verb = getattr(error.context, "name", None)
         hint = f"`cloister {verb} --help` lists its options." if verb else "`cloister --list` lists all verbs."
-        outcome.report(InputError(_in_words(str(error), verb), hint=hint))
+        said = _in_words(str(error), verb)
+        if verb and (option := _unknown_option(words, error.context)) is not None:
+            # Invoke takes an unknown option for the value of the verb's first argument.
+            said = f"{verb} has no option {option}."
+        outcome.report(InputError(said, hint=hint))
         raise Exit(code=InputError.exit_code) from error
+
+
+def _unknown_option(words: Sequence[str], context: Any) -> str | None:
+    """The first long option that neither the verb nor the command has."""
+    known = {*context.flags, *context.inverse_flags, *(name.split("[")[0].split("=")[0] for name, _ in _OPTIONS)}
+    options = (word.partition("=")[0] for word in words if re.fullmatch(r"--[\w-]+(=.*)?", word, re.DOTALL))
+    return next((option for option in options if option not in known), None)
 
 
 def _in_words(said: str, verb: str | None) -> str:
@@ -65,11 +77,11 @@ class _Command(Program):
             raise
 
     def parse_core(self, argv: list[str] | None) -> None:
-        with _usage_errors():
+        with _usage_errors(argv or ()):
             super().parse_core(argv)
 
     def parse_tasks(self) -> None:
-        with _usage_errors():
+        with _usage_errors(self.argv):
             super().parse_tasks()
 
     def print_help(self) -> None:
@@ -93,7 +105,7 @@ class _Command(Program):
         if self.args.complete.value and self._at_a_value(self.core.remainder):
             # No candidates: the shell offers file names. Invoke would offer verbs, also after a verb.
             raise Exit
-        with _usage_errors():
+        with _usage_errors(self.argv):
             super().parse_cleanup()
 
     def _at_a_value(self, typed: str) -> bool:
