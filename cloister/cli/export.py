@@ -24,7 +24,7 @@ from cloister.protocol import names
         "bundle": "the bundle, if the receiver may have it",
         "file": "NAME=PATH: a file of the algorithm, if the receiver may have it; may be repeated",
     },
-    example="export --manifest computation.json",
+    example="export computation.json --algorithm train.py --output covid19.cloister",
 )
 def export(
     settings: Settings,
@@ -35,10 +35,7 @@ def export(
     bundle: str | None = None,
     file: Sequence[str] | None = None,
 ) -> None:
-    """Write a computation's definition to one file, for another workspace: without data and private keys.
-
-    Example: cloister export computation.json --algorithm train.py --output covid19.cloister
-    """
+    """Write a computation's definition to one file, for another workspace: without data and private keys."""
     path = Path(manifest)
     target = Path(output) if output else path.with_suffix(".cloister")
     parts = client.export_computation(

@@ -24,13 +24,10 @@ _HOW = {
 @party_verb(
     options=[JSON],
     help={"accept": "accept the change of this name, which an earlier command reported and refused"},
-    example="history",
+    example="history --accept 3f2a9c0011d4be57",
 )
 def history(settings: Settings, accept: str = "") -> None:
-    """Show every image, policy, manifest and key that you accepted, for each workspace, and what waits for your yes.
-
-    Example: cloister history --accept 3f2a9c0011d4be57
-    """
+    """Show every image, policy, manifest and key that you accepted, for each workspace, and what waits for your yes."""
     if accept:
         client.accept_change(accept)
         show.note("Accepted. Run the command again that was refused.")

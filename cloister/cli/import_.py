@@ -21,13 +21,10 @@ from cloister.protocol import names, text
         JSON,
     ],
     help={"file": "an exported computation", "output": "folder to make (default: the file's name without .cloister)"},
-    example="import stay.cloister",
+    example="import covid19.cloister --output there --workspace workspace.json",
 )
 def import_(settings: Settings, file: str, output: str = "") -> None:
-    """Unpack an exported computation for another workspace, and say what is missing there before it can run.
-
-    Example: cloister import covid19.cloister --output there --workspace workspace.json
-    """
+    """Unpack an exported computation for another workspace, and say what is missing there before it can run."""
     path = Path(file)
     descriptor = settings.path("workspace")
     done = client.import_computation(

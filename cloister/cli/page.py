@@ -27,7 +27,7 @@ if TYPE_CHECKING:
         "names; may be repeated",
         "port": "port on 127.0.0.1; 0 for one that is free",
     },
-    example="page",
+    example="page --manifest computation.json",
 )
 def page(
     settings: Settings,
@@ -36,10 +36,7 @@ def page(
     manifest: Sequence[str] | None = None,
     port: int = 0,
 ) -> None:
-    """Serve a page for your browser on this machine: what is missing and who has to do it, live. Ctrl-C ends it.
-
-    Example: cloister page --manifest computation.json
-    """
+    """Serve a page for your browser on this machine: what is missing and who has to do it, live. Ctrl-C ends it."""
     client.require_page_packages()
     typed = {"workspace": list(workspace or ()), "policy": list(policy or ()), "manifest": list(manifest or ())}
     machines = _machines(settings, typed)

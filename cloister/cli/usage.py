@@ -28,7 +28,7 @@ if TYPE_CHECKING:
         "csv": "write the same as a table to this file; the table is not signed",
         "check": "verify a record of another party, and compare it with --manifest",
     },
-    example="usage events.jsonl --csv usage.csv",
+    example="usage results.zip --output usage.json --csv usage.csv",
 )
 def usage(
     settings: Settings, file: str, output: str | None = None, csv: str | None = None, check: bool = False
@@ -36,8 +36,6 @@ def usage(
     """Make a signed record of what a computation was allowed to use, how large its assets were, and when it ran.
 
     Nothing in it was measured inside of the run: limits and sizes are the manifest's, the minutes the events'.
-
-    Example: cloister usage results.zip --output usage.json --csv usage.csv
     """
     manifest = settings.manifest() if settings.path("manifest") else None
     if check:

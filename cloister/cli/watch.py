@@ -27,14 +27,12 @@ _EXEC = Option(
         _EXEC,
         JSON.described("print JSON, one line for each piece of news"),
     ],
-    example="watch --exec ./tell-me",
+    example="watch --manifest computation.json --exec ./tell-me",
 )
 def watch(settings: Settings) -> None:
     """Tell when it is your turn, when a result is ready for you, and when a computation ended without one.
 
     It begins before the manifest is submitted, goes on after lost connections, and ends with the computation.
-
-    Example: cloister watch --manifest computation.json --exec "notify --channel trials"
     """
     from cloister.cli.shell.reports import WatchPrinter
 

@@ -96,6 +96,10 @@ _FORMS = {
     r"^[1-9][0-9]{0,19}$": "a decimal number of at most 20 digits, not starting with 0",
     r"^[a-z0-9]([a-z0-9-]{0,253}[a-z0-9])?$": "the name of a Python package in its normalised form, like scikit-learn",
     r"^[A-Za-z0-9]([A-Za-z0-9.!+_-]{0,126}[A-Za-z0-9])?$": "the version of a package, like 2.6.0+debian",
+    r"^([0-9a-f]{64})?$": "64 lower-case hexadecimal digits, or empty",
+    r"^[a-z0-9-]{1,40}$": "1 to 40 lower-case letters, digits and '-'",
+    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}Z$": "a minute like 2026-01-31T12:00Z",
+    r"^[A-Z]{3}$": "three capital letters, like EUR",
     r"^([0-9]|1[0-5])$": "a register number from 0 to 15",
     r"^(0|1|2|3|5|6|7|8|10|14)$": "a register number of the platform: 0 to 3, 5 to 8, 10 or 14",
 }

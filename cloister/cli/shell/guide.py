@@ -78,7 +78,7 @@ Everything on one machine
 """
 
 
-@verb(help={}, example="cloister")
+@verb(help={})
 def guide(c: Context) -> None:
     """Show who does what, in which order."""
     name = program()
