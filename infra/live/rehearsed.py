@@ -1,5 +1,7 @@
 """What the configuration of a workspace would declare, without an engine, a state or a cloud."""
 
+import pulumi
+
 from cloister.units import format_size
 from infra.configuration import image, workspace
 from infra.configuration.image import Image
@@ -38,7 +40,9 @@ def declared(configuration: WorkspaceConfiguration, found: Image) -> tuple[Resou
     backend = program.backend("infra.backends", configuration.backend)
     registry = {REFERENCE: {"outputs": {"images": {found.digest: {"id": found.digest}}}}}
     return rehearsal.declared(
-        lambda: backend.WorkspaceComponent(configuration, found), configuration.name, {**_PROJECT, **registry}
+        lambda: backend.WorkspaceComponent(configuration, found, pulumi.ResourceOptions()),
+        configuration.name,
+        {**_PROJECT, **registry},
     )
 
 

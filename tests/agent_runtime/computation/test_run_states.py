@@ -32,6 +32,8 @@ parties = st.sampled_from(["owner", "lab", "hospital", "reader"])
 approvals = st.sampled_from([None, {"by": ["hospital"], "sees": "names"}, {"by": ["lab", "reader"], "sees": "files"}])
 assets = st.sampled_from(sorted(FILES))
 TOGETHER = sorted(CALLS.keys() - {"the end of time"})
+STARTED = (State.RUNNING, State.APPROVAL, State.CONSUMING)
+"""A run passes from the first of these to one of the others by itself: no rule may depend on which of them it is."""
 
 
 class SeenAgent:
@@ -125,7 +127,7 @@ class RunStates(RuleBasedStateMachine):
     def start(self, party: str) -> None:
         self.told(lambda: self.session(party).start())
 
-    @precondition(lambda self: self.state() in (State.RUNNING, State.APPROVAL, State.CONSUMING))
+    @precondition(lambda self: self.state() in STARTED)
     @rule(consumer=st.sampled_from((*CONSUMERS, "reader")), party=parties, right=st.booleans(), fresh=st.booleans())
     def fetch(self, consumer: str, party: str, right: bool, fresh: bool) -> None:
         """By anyone, in an earlier session or a new one, with the right digest or another."""
@@ -146,14 +148,14 @@ class RunStates(RuleBasedStateMachine):
             assert party == consumer
             self.promises.found_key(consumer, key)
 
-    @precondition(lambda self: self.state() in (State.RUNNING, State.APPROVAL, State.CONSUMING))
+    @precondition(lambda self: self.state() in STARTED)
     @rule(consumer=st.sampled_from((*CONSUMERS, "reader")), times=st.integers(1, 2))
     def fetch_own(self, consumer: str, times: int) -> None:
         """By the consumer, perhaps again in a new session."""
         for _ in range(times):
             self.fetch(consumer, consumer, right=True, fresh=True)
 
-    @precondition(lambda self: self.state() in (State.RUNNING, State.APPROVAL))
+    @precondition(lambda self: self.state() in STARTED)
     @rule(party=parties, signer=parties, approve=st.booleans(), right=st.sampled_from([True, True, False]))
     def decide(self, party: str, signer: str, approve: bool, right: bool) -> None:
         """By anyone, with its own signature or another's, over this result or another."""
@@ -175,19 +177,20 @@ class RunStates(RuleBasedStateMachine):
             if len(self.promises.check()) > before:
                 assert (party, right) == (signer, True)
 
-    @precondition(lambda self: self.state() in (State.RUNNING, State.APPROVAL))
+    @precondition(lambda self: self.state() in STARTED)
     @rule(approve=st.booleans())
     def decide_all(self, approve: bool) -> None:
         """As honest approvers do."""
         for party in self.manifest.results.approvers:
             self.decide(party, party, approve, right=True)
 
-    @precondition(lambda self: self.state() in (State.HELD, State.APPROVAL, State.CONSUMING))
+    @precondition(lambda self: self.state() in (State.HELD, *STARTED))
     @rule(
         names=st.lists(st.sampled_from(sorted(CALLS.keys() - {"the end of time"})), min_size=2, max_size=4, unique=True)
     )
     def at_one_time(self, names: list[str]) -> None:
         """Decisions of several parties, each of which waits for the one before it."""
+        self.settle()
         calls = {name: CALLS[name][1](self.world, self.session(CALLS[name][0]), CALLS[name][0]) for name in names}
         found = at_one_time(self.lock, calls)
         for name in RELEASES & found.keys():
@@ -204,9 +207,10 @@ class RunStates(RuleBasedStateMachine):
             assert approved == set(self.manifest.results.approvers)
             assert events[-1].kind is not EventKind.WITHDRAWN
 
-    @precondition(lambda self: self.state() in (State.HELD, State.APPROVAL, State.CONSUMING))
+    @precondition(lambda self: self.state() in (State.HELD, *STARTED))
     @rule()
     def expire(self) -> None:
+        self.settle()
         self.world.running.clock.pass_time(24 * 3600)
         self.world.running.agent.sweep()
 
@@ -247,6 +251,11 @@ class RunStates(RuleBasedStateMachine):
 
     def state(self) -> State:
         return self.world.running.agent.computation.lifecycle.state
+
+    def settle(self) -> None:
+        """Wait for the end of a run."""
+        if self.state() is State.RUNNING:
+            self.world.wait_for("results-ready")
 
     def session(self, party: str) -> Session:
         """The party's session; opened again when time has ended it."""
