@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 import shutil
+import time
 from pathlib import Path
 
 from cloister import usercache, userfile
@@ -19,6 +20,12 @@ from cloister.protocol.wheels.filename import normalised
 
 _MAX_SIZE = 4 * 1024**3
 """Bytes of all files. An image has some hundreds of MB."""
+
+_KEPT = 4
+"""Trees that are kept when another one is unpacked: the last ones used."""
+
+_DAY = 24 * 3600.0
+"""Seconds for which a tree is kept after its last use in any case: a trial may be running in it."""
 
 _METADATA = re.compile(r"(?P<name>[^-]+)-(?P<version>[^-]+)(?:-py3[0-9.]*)?\.(?:dist|egg)-info")
 
@@ -41,7 +48,9 @@ def open_tree(path: Path) -> Path:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with (folder.parent / f"{digest}.lock").open("w") as guard:
         fcntl.flock(guard, fcntl.LOCK_EX)
+        os.utime(guard.fileno())
         if not folder.is_dir():
+            _remove_unused(folder.parent)
             _unpack(path, folder)
     return folder
 
@@ -60,6 +69,22 @@ def python_packages(tree: Path) -> dict[str, str]:
 def trees() -> Path:
     """The folder of the user's cache that has unpacked trees by the digest of their file."""
     return usercache.root() / "trees"
+
+
+def _remove_unused(cache: Path) -> None:
+    """Make room for a tree. Whoever uses one opens its lock, whose time is that of the last use."""
+    used = {lock: lock.stat().st_mtime for lock in cache.glob("*.lock") if lock.with_suffix("").is_dir()}
+    for lock in sorted(used, key=used.__getitem__, reverse=True)[_KEPT - 1 :]:
+        if used[lock] > time.time() - _DAY:
+            continue
+        with lock.open("r+") as guard, contextlib.suppress(BlockingIOError):
+            fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Removed under another name: what is left of it is no tree.
+            leaving = lock.with_suffix(".part")
+            shutil.rmtree(leaving, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                os.replace(lock.with_suffix(""), leaving)
+            shutil.rmtree(leaving, ignore_errors=True)
 
 
 def _unpack(path: Path, folder: Path) -> None:

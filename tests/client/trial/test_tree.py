@@ -1,8 +1,10 @@
 """A tree comes from one tar, unpacked once, and never writes outside of its folder."""
 
+import fcntl
 import io
 import os
 import tarfile
+import time
 from pathlib import Path
 
 import pytest
@@ -48,6 +50,33 @@ def test_tar_is_unpacked_once(tmp_path: Path, cache: Path) -> None:
     assert (folder / "usr/bin/python3").stat().st_mode & 0o777 == 0o755
     assert open_tree(path) == folder
     assert (folder / "mark").exists()
+
+
+def test_a_new_tree_takes_the_place_of_those_that_were_not_used_for_long(tmp_path: Path, cache: Path) -> None:
+    def opened(name: str) -> Path:
+        return open_tree(write(tmp_path / f"{name}.tar.gz", ("usr", tarfile.DIRTYPE, ""), (name, tarfile.DIRTYPE, "")))
+
+    def used(folder: Path, days: float) -> None:
+        before = time.time() - days * 24 * 3600
+        os.utime(folder.with_name(f"{folder.name}.lock"), (before, before))
+
+    days = {"today": 0.5, "oldest": 9, "held": 8, "second": 2, "third": 3, "fourth": 4}
+    folders = {name: opened(name) for name in days}
+    for name, ago in days.items():
+        used(folders[name], ago)
+    with folders["held"].with_name(f"{folders['held'].name}.lock").open() as guard:
+        fcntl.flock(guard, fcntl.LOCK_EX)
+        new = opened("new")
+    assert {name for name, folder in folders.items() if folder.exists()} == {"today", "second", "third", "held"}
+
+    for name in ("today", "second", "third"):
+        used(folders[name], 0.9)
+    newer = opened("newer")
+    assert {folder for folder in cache.iterdir() if folder.is_dir()} == {
+        *(folders[name] for name in ("today", "second", "third")),
+        new,
+        newer,
+    }
 
 
 def test_python_packages_are_those_of_both_folders(tmp_path: Path) -> None:
