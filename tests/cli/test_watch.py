@@ -51,10 +51,13 @@ def test_ctrl_c_ends_a_watch(machine, folder):
     machine.submit()
     words = [*COMMAND, "watch", *as_party("hospital-1")]
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        assert "your-turn" in process.stdout.readline()
-        process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=60)
+        try:
+            assert process.stdout is not None
+            assert "your-turn" in process.stdout.readline()
+            process.send_signal(signal.SIGINT)
+            _, said = process.communicate(timeout=60)
+        finally:
+            process.kill()
 
     assert process.returncode == 130
     assert said.endswith("Interrupted. The machine continues; the same command goes on watching.\n")

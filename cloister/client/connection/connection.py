@@ -11,6 +11,7 @@ from cloister.attestation.evidence import Evidence
 from cloister.attestation.result import Verdict
 from cloister.client.connection import refusal
 from cloister.client.connection.binding import bind
+from cloister.client.connection.channel import close_channel
 from cloister.client.connection.opening import Opening, Target, attest
 from cloister.client.connection.refusal import ConnectionLost
 from cloister.client.connection.session import Session
@@ -61,7 +62,7 @@ class Connection:
                 try:
                     self._session = bind(opening, self._key)
                 except BaseException:
-                    opening.channel.close()
+                    close_channel(opening.channel)
                     raise
                 self._verdict, self._evidence = opening.verdict, opening.evidence
             return self._session
@@ -80,9 +81,9 @@ class Connection:
                 if time.monotonic() - began < _PATIENCE:
                     return opening
             except BaseException:
-                opening.channel.close()
+                close_channel(opening.channel)
                 raise
-            opening.channel.close()
+            close_channel(opening.channel)
 
     @contextlib.contextmanager
     def permitting(self, check: Callable[[Verdict], None]) -> Generator[None]:

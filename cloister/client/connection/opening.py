@@ -22,6 +22,7 @@ from cloister.attestation.result import Verdict
 from cloister.attestation.verifier import SessionPurpose, verify
 from cloister.client.collateral.sources import CollateralSources
 from cloister.client.connection import refusal, unary
+from cloister.client.connection.channel import close_channel
 from cloister.client.files.keys import Key
 from cloister.endpoint import Address, Endpoint
 from cloister.errors import CloisterError, ProofError, UnreachableError
@@ -108,7 +109,7 @@ class Opening:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.channel.close()
+        close_channel(self.channel)
 
     def require_accepted(self) -> None:
         """Raise ProofError, with every reason, unless the verdict accepts."""
@@ -185,7 +186,7 @@ def _attest(target: Target, policy: Policy) -> Opening:
             verdict.require_accepted()
             raise ProofError("The evidence was not made for a session.")
     except BaseException:
-        channel.close()
+        close_channel(channel)
         raise
     return Opening(
         channel=channel,

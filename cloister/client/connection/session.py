@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
+from cloister.client.connection.channel import close_channel
 from cloister.client.connection.refusal import DamagedStream
 from cloister.client.connection.sealed_calls import UNARY_SECONDS, Data, SealedCalls, Sent, message
 from cloister.protocol.approval import Approval
@@ -49,7 +50,7 @@ class Session:
 
     def close(self) -> None:
         """End the connection."""
-        self.calls.channel.close()
+        close_channel(self.calls.channel)
 
     def status(self) -> agent_pb2.StatusResponse:
         """The state of the computation."""
