@@ -72,14 +72,14 @@ def trees() -> Path:
 
 
 def _remove_unused(cache: Path) -> None:
-    """Make room for a tree. Whoever uses one opens its lock, whose time is that of the last use."""
+    """Make room for a tree. Each use opens the lock of its tree, whose time is that of the last one."""
     used = {lock: lock.stat().st_mtime for lock in cache.glob("*.lock") if lock.with_suffix("").is_dir()}
     for lock in sorted(used, key=used.__getitem__, reverse=True)[_KEPT - 1 :]:
         if used[lock] > time.time() - _DAY:
             continue
         with lock.open("r+") as guard, contextlib.suppress(BlockingIOError):
             fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # Removed under another name: what is left of it is no tree.
+            # Removed under another name: an interrupted removal leaves nothing that looks like a tree.
             leaving = lock.with_suffix(".part")
             shutil.rmtree(leaving, ignore_errors=True)
             with contextlib.suppress(OSError):
