@@ -9,6 +9,7 @@ from pathlib import Path
 from cloister import userfile
 from cloister.client.files import exclusive
 from cloister.errors import InputError
+from cloister.protocol import canonical
 
 _TRIES, _PAUSE = 200, 0.05
 """How often, and after how many seconds, a command looks whether another one has finished."""
@@ -63,6 +64,18 @@ def read(at: Path, limit: int) -> bytes | None:
         return None
     except OSError as error:
         raise userfile.unreadable(at, error) from error
+
+
+def read_texts(at: Path, limit: int, damaged: InputError) -> list[str]:
+    """A list of texts in canonical JSON; empty if there is no file. Raises ``damaged`` for anything else."""
+    data = read(at, limit)
+    if data is None:
+        return []
+    with contextlib.suppress(canonical.FormatError):
+        value = canonical.parse_canonical(data, what="The list", limit=limit)
+        if isinstance(value, list) and all(isinstance(one, str) for one in value):
+            return list(value)
+    raise damaged
 
 
 def write(at: Path, content: bytes) -> None:

@@ -37,15 +37,11 @@ def count_use(rule: StandingRule, manifest_digest: bytes, event_log_key: bytes) 
 
 def _read(at: Path) -> list[str]:
     """A digest of each manifest and machine for which the rule was used."""
-    data = state.read(at, _LIMIT)
-    if data is None:
-        return []
-    try:
-        value = canonical.parse_canonical(data, what="The count", limit=_LIMIT)
-        if isinstance(value, list) and all(isinstance(one, str) for one in value):
-            return list(value)
-    except canonical.FormatError:
-        pass
-    raise InputError(
-        f"{at} does not say how often the rule was used.", hint="The rule permits nothing any more: write a new rule."
+    return state.read_texts(
+        at,
+        _LIMIT,
+        InputError(
+            f"{at} does not say how often the rule was used.",
+            hint="The rule permits nothing any more: write a new rule.",
+        ),
     )

@@ -51,16 +51,11 @@ class ToldNews:
 
 
 def _read(at: Path) -> list[str]:
-    data = state.read(at, _LIMIT)
-    if data is None:
-        return []
-    try:
-        value = canonical.parse_canonical(data, what="The list", limit=_LIMIT)
-        if isinstance(value, list) and all(isinstance(one, str) for one in value):
-            return list(value)
-    except canonical.FormatError:
-        pass
-    raise InputError(f"{at} does not say which news were told.", hint="Remove it: all news are told again then.")
+    return state.read_texts(
+        at,
+        _LIMIT,
+        InputError(f"{at} does not say which news were told.", hint="Remove it: all news are told again then."),
+    )
 
 
 def _forget(folder: Path) -> None:
