@@ -89,8 +89,8 @@ def _other(first: bytes) -> tuple[str, str]:
     what = kind.described(first)
     if what is None:
         what = "text" if b"\0" not in first else "of an unknown kind"
-    if first.startswith(b"\0asm"):
-        return what, "Write `kind: wasm`."
+    if (remedy := kind.remedy(first)) is not None:
+        return what, remedy
     return what, "Name the program that the compiler wrote for x86-64 Linux; for a Python program write `kind: python`."
 
 

@@ -38,6 +38,9 @@ _BINARY = (
     (b"\x80", "a pickle"),
 )
 
+_TAR_MAGIC = 257
+"""Where a tar archive says what it is (POSIX.1-2024, pax, "ustar Interchange Format")."""
+
 _POINTER = b"version https://git-lfs.github.com/spec/"
 
 # Beginnings of text that no version of Python compiles.
@@ -86,7 +89,17 @@ def described(data: bytes) -> str | None:
     """Name the kind of a file by its first bytes, for a better sentence; None if they say nothing."""
     if data[2:4] == b"\r\n" and b"\0" in data[:16]:
         return "compiled Python (.pyc)"
+    if data[_TAR_MAGIC : _TAR_MAGIC + 5] == b"ustar":
+        return "a tar archive"
     return next((what for first, what in _BINARY if data.startswith(first)), None)
+
+
+def remedy(data: bytes) -> str | None:
+    """What to do with a file of another kind that the machine can run; None if it is none."""
+    if data[_TAR_MAGIC : _TAR_MAGIC + 5] == b"ustar":
+        return "If it is an image of a container, write `kind: oci`."
+    runs = {b"\x7fELF": "binary", b"\0asm": "wasm"}
+    return next((f"Write `kind: {name}`." for first, name in runs.items() if data.startswith(first)), None)
 
 
 def is_shell(data: bytes) -> str | None:
@@ -99,7 +112,7 @@ def _decoded(name: str, data: bytes) -> str:
     """The text of a source in the encoding that Python reads it in (PEP 263 and 3120)."""
     if b"\0" in data:
         if (kind := described(data)) is not None:
-            raise InputError(f"{name} is {kind}, not a Python program.", hint=_PROGRAM)
+            raise InputError(f"{name} is {kind}, not a Python program.", hint=remedy(data) or _PROGRAM)
         line = data.count(b"\n", 0, data.index(b"\0")) + 1
         raise InputError(f"{name} has a null byte in line {line}, so it is not a Python program.", hint=_PROGRAM)
     try:
@@ -107,7 +120,7 @@ def _decoded(name: str, data: bytes) -> str:
         return data.decode(encoding)
     except (SyntaxError, UnicodeDecodeError, LookupError) as error:
         if (kind := described(data)) is not None:
-            raise InputError(f"{name} is {kind}, not a Python program.", hint=_PROGRAM) from error
+            raise InputError(f"{name} is {kind}, not a Python program.", hint=remedy(data) or _PROGRAM) from error
         declared = any(_CODING.match(line) for line in data.split(b"\n", 2)[:2])
         if declared or (place := _undecodable(data)) is None:
             return data.decode("latin-1")  # Only Python itself knows all encodings that a file may declare.

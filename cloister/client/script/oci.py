@@ -16,6 +16,7 @@ from cloister.protocol.containers.errors import ContainerError
 from cloister.protocol.containers.unpacking import CheckedImage
 from cloister.protocol.foldertar import FolderTar
 from cloister.protocol.manifest import DeclaredContainer
+from cloister.protocol.placement import OWN_NAMES, WORK
 
 _SAMPLE = 512
 
@@ -38,7 +39,21 @@ def examine(program: Program) -> ProgramFindings:
             f"sha256:{agreed.digest}, which takes {agreed.unpacked_size}.",
             hint="Use the file that was agreed on, or agree on this one: write the manifest again.",
         )
-    return ProgramFindings(tuple(_warnings(name, checked)), container=found)
+    return ProgramFindings((*_warnings(name, checked), *_missing(name, checked, program)), container=found)
+
+
+def _missing(name: str, checked: CheckedImage, program: Program) -> Iterator[str]:
+    """Words of the command that name a file in the working folder, where only the algorithm's files are."""
+    there = {names.same_as(place) for place in program.files}
+    for word in checked.process.args[1:]:
+        place = word.removeprefix(f"{WORK}/")
+        if place in ("", word) or place.split("/")[0] in OWN_NAMES or names.same_as(place.rstrip("/")) in there:
+            continue
+        if not any(one.startswith(f"{names.same_as(place.rstrip('/'))}/") for one in there):
+            yield (
+                f"{name} is started with {names.shown(word)}, which is none of the algorithm's files: name it in "
+                "`algorithm.files`, or COPY it to another folder of the image and start that."
+            )
 
 
 def _warnings(name: str, checked: CheckedImage) -> Iterator[str]:

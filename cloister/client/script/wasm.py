@@ -76,10 +76,8 @@ def _other(first: bytes) -> tuple[str, str]:
     start = first.lstrip(b" \t\r\n\xef\xbb\xbf")
     if start.startswith((b"(module", b"(component", b";;", b"(;")):
         return "the text of a module (.wat)", "Assemble it: `wat2wasm NAME.wat`, or `wasm-tools parse NAME.wat`."
-    if first.startswith(b"\x7fELF"):
-        return "a compiled program (ELF)", "Write `kind: binary`."
     what = kind.described(first) or ("text" if first and b"\0" not in first else "of an unknown kind")
-    return (what if first else "empty"), _BUILD
+    return (what if first else "empty"), kind.remedy(first) or _BUILD
 
 
 def _require_wasi(name: str, module: wasm.WasmModule) -> None:

@@ -34,15 +34,17 @@ _LINKER = (
     "Link the program statically, or build it in the image that it runs in: one with glibc needs another linker than "
     "one with musl (Alpine), and `scratch` has none."
 )
+_FILE = (
+    "COPY the program to another folder of the image, such as /app. For a script that is one of the algorithm's files, "
+    "start its interpreter: `args: [sh, /work/train.sh]`."
+)
 _INTERPRETER = "Install the interpreter in the image, or correct the first line of the script."
 _ENDINGS = "Save the script with line endings of Linux: `sed -i 's/\\r$//' SCRIPT` in the Dockerfile."
 _FORMAT = "Begin a script with its interpreter, such as #!/bin/sh; compile a program for x86-64 Linux."
 
 
 def require_program(root: RootFilesystem, process: ContainerProcess, read: Read) -> None:
-    """Raise ContainerError if the program that is started is not in the image, unless the sandbox mounts its folder;
-    if its user may not execute it; or if the kernel cannot start it.
-    """
+    """Raise ContainerError if an image's program is not in it, or its user may not or the kernel cannot start it."""
     program = process.args[0]
     found = _find(root, process, program)
     if isinstance(found, str):
@@ -53,8 +55,7 @@ def require_program(root: RootFilesystem, process: ContainerProcess, read: Read)
         )
     if found is None:
         raise ContainerError(f"The image starts {names.shown(program)}, which is not in it.", hint=_COMMAND)
-    if isinstance(found, Place):
-        _require_startable(root, process, found, read)
+    _require_startable(root, process, found, read)
 
 
 def _places(process: ContainerProcess, program: str) -> list[str]:
@@ -65,16 +66,20 @@ def _places(process: ContainerProcess, program: str) -> list[str]:
     return [f"{folder}/{program}" for folder in variables.get("PATH", "").split(":") if folder.startswith("/")]
 
 
-def _find(root: RootFilesystem, process: ContainerProcess, program: str) -> Place | str | bool | None:
-    """The first file of this name that the process may execute; what does not let it, if there is one that it may not;
-    True if it may be one of the algorithm's files, which are not in the image.
+def _find(root: RootFilesystem, process: ContainerProcess, program: str) -> Place | str | None:
+    """The first file of this name that the process may execute; what does not let it, if there is one that it may not.
+
+    Raises ContainerError for the path of one of the algorithm's files, whose mounts allow no execution.
     """
     closed: str | None = None
     for place in _places(process, program):
         parts = [part for part in place.split("/") if part not in ("", ".")]
         if any(parts[: len(point.split("/"))] == point.split("/") for point in MOUNT_POINTS):
-            if parts[0] == WORK.strip("/"):
-                return True
+            if parts[0] == WORK.strip("/") and "/" in program:
+                raise ContainerError(
+                    f"{shown('/' + '/'.join(parts))} cannot be started: no file in {WORK} can be executed.",
+                    hint=_FILE,
+                )
             continue
         found = root.find(place)
         if found is not None and found.is_file:
@@ -112,8 +117,6 @@ def _require_startable(root: RootFilesystem, process: ContainerProcess, place: P
             break
         for needed in _interpreters(said, begins):
             found = _find(root, process, needed)
-            if found is True:
-                return
             if not isinstance(found, Place):
                 where = "is not in it" if found is None else f"its user {process.user} may not execute"
                 raise ContainerError(f"{said}, a script for {names.shown(needed)}, which {where}.", hint=_INTERPRETER)

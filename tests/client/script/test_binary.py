@@ -65,6 +65,7 @@ REFUSED = {
     "windows": (b"MZ" + bytes(100), "is a program for Windows", "x86-64 Linux"),
     "macos": (b"\xcf\xfa\xed\xfe" + bytes(100), "is a program for macOS", "x86-64 Linux"),
     "wasm": (b"\0asm\1\0\0\0", "is a WebAssembly module", "kind: wasm"),
+    "tar": (bytes(257) + b"ustar\x0000" + bytes(60), "is a tar archive, not a compiled", "kind: oci"),
     "zip": (b"PK\x03\x04" + bytes(60), "is a zip archive", "x86-64 Linux"),
     "arm": (program(machine=183), "is built for 64-bit ARM (aarch64); the machine is x86-64", "GOARCH=amd64"),
     "risc-v": (program(machine=243), "is built for RISC-V", "GOARCH=amd64"),

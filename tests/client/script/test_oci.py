@@ -115,6 +115,11 @@ UNSTARTABLE = {
     "a script whose interpreter is a script for nothing": (
         started(b"#!/bin/1\n", b"#!/bin/2\n"), "starts /bin/1, a script for /bin/2, which is not in it", "Install"),
     "scripts in a circle": (started(b"#!/bin/1\n", b"#!/bin/run\n"), "and so on", "Install"),
+    "one of the algorithm's files": (
+        ([[RUN]], {"Cmd": ["/work/train.sh"]}), "/work/train.sh cannot be started: no file in /work", "[sh, /work/"),
+    "one of the algorithm's files, by a path from the working folder": (
+        ([[RUN]], {"Cmd": ["./train.sh"], "WorkingDir": "/work"}), "/work/train.sh cannot be started", "COPY"),
+    "a script for one of the algorithm's files": (started(b"#!/work/shell\n"), "/work/shell cannot be", "COPY"),
     "a shell that its user may not execute": (
         ([[Entry("bin/run", b"#!/bin/sh\n", mode=0o755), Entry("bin/sh", PROGRAM, mode=0o700)]], {
             **CONFIG, "User": "5"}), "a script for /bin/sh, which its user 5 may not execute", "Install"),
@@ -179,12 +184,10 @@ STARTED = {
     "a script for env": (
         [[Entry("bin/run", b"#!/usr/bin/env -S sh -e\n", mode=0o755), Entry("usr/bin/env", PROGRAM, mode=0o755)]],
         CONFIG),
-    "a script for one of the algorithm's files": (started(b"#!/work/shell\n")),
     "by a shell": ([[Entry("bin/sh", PROGRAM, mode=0o755)]], {"Entrypoint": ["/bin/sh", "-c", "exec train $0"]}),
     "from a folder that is not there": ([[RUN]], {**CONFIG, "WorkingDir": "/new/place"}),
     "from a folder behind a link": ([[RUN, folder("srv"), link("app", "/srv")]], {**CONFIG, "WorkingDir": "/app/x"}),
     "in the last of three layers, two of them empty": ([[], [], [RUN]], CONFIG),
-    "one of the algorithm's files": ([[RUN]], {"Cmd": ["/work/train.sh"]}),
     "users in a file of another name": (
         [[RUN, link("etc/passwd", "/nix/users"), Entry("nix/users", b"app:x:5:6::/:\n")]], {**CONFIG, "User": "app"}),
     "users in a file with several names": (
@@ -206,6 +209,19 @@ def test_what_the_guest_can_run_is_accepted(tmp_path: Path, case: str) -> None:
     layers, config = STARTED[case]
 
     assert found(written(tmp_path, layers, config)).warnings == ()
+
+
+WORDS = {"/work/train.py": True, "/work/lib/a.py": True, "/work/./x": True, "/work/lib": False, "/work/lib/": False,
+         "/work/datasets/d": False, "/work/results": False, "/work/": False, "/work": False, "/work/conf.ini": False,
+         "/app/train.py": False, "train.py": False, "--data=/work/x": False}  # fmt: skip
+
+
+@pytest.mark.parametrize("word", list(WORDS))
+def test_file_of_the_command_that_is_not_in_the_working_folder_is_a_warning(tmp_path: Path, word: str) -> None:
+    path = written(tmp_path, [[RUN]], {"Cmd": ["run", word]})
+    warnings = found(path, files={"lib/b.py": None, "conf.ini": None}).warnings
+
+    assert [f"started with {word}, which is none" in one for one in warnings] == [True] * WORDS[word]
 
 
 def test_arguments_count_as_in_the_machine(tmp_path: Path) -> None:

@@ -78,6 +78,21 @@ def test_anything_but_source_is_refused_by_its_kind(tmp_path: Path, content: byt
     assert caught.value.exit_code == 2
 
 
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (b"\x7fELF\x02\x01\x01" + bytes(64), "binary"),
+        (b"\0asm\1\0\0\0", "wasm"),
+        (bytes(257) + b"ustar\x0000" + bytes(60), "oci"),
+    ],
+)
+def test_program_of_another_kind_is_told_which(tmp_path: Path, content: bytes, kind: str) -> None:
+    with pytest.raises(InputError) as caught:
+        examine(Program(at(tmp_path, content), {}, {}))
+
+    assert f"`kind: {kind}`" in caught.value.hint
+
+
 @pytest.mark.skipif(not INPUTS.exists(), reason="The folder shared/ is absent.")
 def test_notebook_is_refused_with_the_way_to_a_script() -> None:
     with pytest.raises(InputError, match=r"train\.ipynb is a notebook") as caught:
