@@ -6,16 +6,19 @@ import sys
 
 import pytest
 
-from cloister.client.computation import decisions, events
+from cloister.client.computation import decisions, events, lifecycle
+from cloister.client.computation.events import EventReader
+from cloister.client.computation.status import fetch_status
 from cloister.client.connection import opening
+from cloister.client.waiting.next_steps import StepReader, next_steps
 from cloister.client.watch import command, watch
 from cloister.client.watch.command import parse_command
-from cloister.client.watch.news import NewsKind
+from cloister.client.watch.news import NewsDesk, NewsKind
 from cloister.client.watch.watch import WatchReport, watch_computation
 from cloister.errors import CloisterError, InputError, ProofError, UnreachableError
 from cloister.protocol import schema
 from tests.agent_fixture import running_agent
-from tests.client.machine import Machine
+from tests.client.machine import FINISHED, Machine
 
 
 @pytest.fixture(autouse=True)
@@ -104,6 +107,59 @@ def test_owner_is_told_of_a_held_run_and_everyone_of_a_withdrawal(machine):
             NewsKind.WITHDRAWN,
             "hospital-1 withdrew its consent; everything is wiped.",
         )
+
+
+def turns(machine, party, manifest):
+    """The verbs that `watch` names for a party now, from the signed events, and the page, from the status."""
+    with machine.connection(party, manifest) as connection:
+        desk = NewsDesk(
+            manifest,
+            connection.key.public,
+            connection.evidence().event_log_key,
+            is_owner=party == "lab",
+            workspace="trial",
+            cvm="main",
+        )
+        news = [desk.news(record) for record in EventReader(connection).records(follow=False)]
+        standing = [one for one in news if one is not None and desk.stands(one)]
+        steps = next_steps(
+            fetch_status(connection),
+            owners=("lab",),
+            reader=StepReader(frozenset({party}), owner=party == "lab"),
+            manifest=manifest,
+        )
+    typed = {command.split()[1] for one in steps if one.yours and not one.later for command in one.commands}
+    return {verb for one in standing for verb in one.verbs}, typed - {"review", "reset", "logs"}
+
+
+def test_watch_and_page_name_the_same_turn_at_every_step(machine):
+    machine.parties.edit("max: 1MiB", "max: 1MiB, approval: {by: [hospital-2], sees: names}")
+    manifest = machine.parties.manifest()
+    found = []
+
+    def compare():
+        both = {party: turns(machine, party, manifest) for party in ("lab", "hospital-1", "hospital-2")}
+        assert {party for party, (watch, page) in both.items() if watch != page} == set()
+        found.append({party: sorted(watch) for party, (watch, _) in both.items() if watch})
+
+    machine.submitted(manifest, hold=True)
+    compare()
+    for asset in manifest.assets():
+        machine.upload(manifest, asset)
+        compare()
+    with machine.connection("lab", manifest) as connection:
+        lifecycle.start_run(connection)
+        for _ in EventReader(connection).records(follow=True, until=FINISHED):
+            pass
+    compare()
+    with machine.connection("hospital-2", manifest) as connection:
+        decisions.approve_result(connection, manifest, decisions.preview_result(connection, manifest))
+    compare()
+
+    assert {"lab": ["start"]} in found
+    assert {"hospital-2": ["approve", "reject"]} in found
+    assert found[0].keys() == {"lab", "hospital-1", "hospital-2"}
+    assert found[-1] == dict.fromkeys(manifest.results.recipients, ["result"])
 
 
 def test_machine_that_stays_away_and_comes_back_empty_is_watched_again(machine, tmp_path_factory):
