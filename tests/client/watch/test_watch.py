@@ -159,7 +159,7 @@ def test_watch_and_page_name_the_same_turn_at_every_step(machine):
     assert {"lab": ["start"]} in found
     assert {"hospital-2": ["approve", "reject"]} in found
     assert found[0].keys() == {"lab", "hospital-1", "hospital-2"}
-    assert found[-1] == dict.fromkeys(manifest.results.recipients, ["result"])
+    assert found[-1] == {name: ["result"] for name in manifest.results.recipients}
 
 
 def test_machine_that_stays_away_and_comes_back_empty_is_watched_again(machine, tmp_path_factory):
