@@ -72,3 +72,24 @@ def test_run_ends_when_it_cannot_be_measured(monkeypatch: pytest.MonkeyPatch) ->
     assert ended.wait(60)
     sampling.stop()
     assert sampling.failure == "ValueError: odd"
+
+
+def test_samples_do_not_get_rarer_on_a_busy_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sample that takes long, because others have the processor, postpones no further one."""
+    ticks, third = iter(range(0, 10**9, 600)), threading.Event()
+    samples = []
+
+    def measure(layers: int) -> tuple[int, int]:
+        samples.append(layers)
+        if len(samples) == 3:
+            third.set()
+        return 0, 0
+
+    monkeypatch.setattr(meter, "measure", measure)
+    monkeypatch.setattr(meter.time, "monotonic", lambda: next(ticks))
+    running = Meter()
+    running.start(None, 0, lambda: None)
+    came = third.wait(30)
+    running.stop()
+
+    assert came
