@@ -71,6 +71,7 @@ class _Checkup:
                 "clock": installation.check_clock,
                 "output": installation.check_output,
                 "cache": installation.check_cache,
+                "memory": installation.check_state,
                 "key": self._check_key,
                 "policy": self._check_policy,
                 "placeholders": self._check_placeholders,

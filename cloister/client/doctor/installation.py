@@ -4,6 +4,7 @@ import datetime
 import importlib.metadata
 import os
 import platform
+import shlex
 import shutil
 import sys
 from collections.abc import Sequence
@@ -12,6 +13,8 @@ from pathlib import Path
 from packaging.requirements import InvalidRequirement, Requirement
 
 from cloister import usercache
+from cloister.client.files import state
+from cloister.client.history import reading as history
 from cloister.errors import InputError
 from cloister.machinecheck import NotChecked
 from cloister.units import format_size
@@ -101,6 +104,24 @@ def check_cache() -> str:
             hint="Free some space, or set XDG_CACHE_HOME to a folder on another disk.",
         )
     return str(root)
+
+
+def check_state() -> str:
+    """Whether the client can remember, and no one else can change what it remembers. Raises InputError."""
+    kept = state.folder("history").parent
+    place = next(one for one in (kept, *kept.parents) if one.exists())
+    if not (place.is_dir() and os.access(place, os.W_OK | os.X_OK)):
+        raise InputError(
+            f"What the client remembers cannot be written to {kept}.",
+            hint="Set XDG_STATE_HOME to a folder of yours, or correct its owner.",
+        )
+    if kept.exists() and (others := kept.stat().st_mode & 0o022):
+        who = "its group" if others == 0o020 else "everyone"
+        raise InputError(
+            f"{kept} can be written by {who}, who could change which machines and manifests you accepted.",
+            hint=f"chmod go-w {shlex.quote(str(kept))}",
+        )
+    return f"{kept}, where {len(history.read_history())} workspaces are remembered"
 
 
 def check_trials(settings: Sequence[tuple[str, str, str]] = _USERNS) -> str:

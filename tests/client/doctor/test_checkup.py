@@ -216,6 +216,23 @@ def test_a_cache_without_rights_or_room_is_found(setup, monkeypatch):
     assert "has 1 MiB left" in wrong(setup)["cache"]
 
 
+def test_what_is_remembered_is_ones_own_and_readable(setup, monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    kept = tmp_path / "state" / "cloister"
+    (kept / "history").mkdir(parents=True)
+    assert "memory" not in wrong(setup)
+    for mode, said in ((0o770, "by its group"), (0o777, "by everyone")):
+        kept.chmod(mode)
+        assert said in wrong(setup)["memory"]
+        assert "chmod go-w" in wrong(setup)["memory"]
+    kept.chmod(0o700)
+    monkeypatch.setattr(os, "access", lambda path, mode: "state" not in str(path))
+    assert "XDG_STATE_HOME" in wrong(setup)["memory"]
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state" / "cloister" / "history" / "file"))
+    (kept / "history" / "file").write_bytes(b"")
+    assert "XDG_STATE_HOME" in wrong(setup)["memory"]
+
+
 @pytest.mark.parametrize("number", range(len(installation._USERNS)))
 def test_a_system_without_namespaces_is_told_that_only_trials_need_them(tmp_path, monkeypatch, number):
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
