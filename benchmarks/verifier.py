@@ -115,7 +115,7 @@ def _bare(folder: Path) -> list[tuple[str, Callable[[], object]]]:
     """A report and a quote without a session, written to ``folder`` for the others."""
     from cloister.attestation.collateral_source import QE_IDENTITY, TCB_INFO
     from cloister.attestation.raw_evidence import Raw, RawSnp, RawTdx, verify_raw
-    from cloister.attestation.testkit import SnpMachine, Td
+    from cloister.attestation.testkit import SnpMachine, Td, evidence_policy
 
     machine, td = SnpMachine.create_at(AT), Td.create(AT)
     processor, intel = machine.processor, td.intel
@@ -157,8 +157,9 @@ def _bare(folder: Path) -> list[tuple[str, Callable[[], object]]]:
 
         return judge
 
-    snp = judging(RawSnp(report, None), machine.policy(), processor.amd.anchor(), processor.collateral())
-    return [("SEV-SNP report", snp), ("TDX quote", judging(RawTdx(quote), td.policy(), intel.anchor(), collateral))]
+    policies = [evidence_policy(one.policy()) for one in (machine, td)]
+    snp = judging(RawSnp(report, None), policies[0], processor.amd.anchor(), processor.collateral())
+    return [("SEV-SNP report", snp), ("TDX quote", judging(RawTdx(quote), policies[1], intel.anchor(), collateral))]
 
 
 def _member(document: str, name: str) -> str:

@@ -21,6 +21,10 @@ from cloister.attestation.first_policy.from_manifest import policy_from_manifest
 from cloister.attestation.gcp.policy import GcpPolicy as GcpPolicy
 from cloister.attestation.instances import GcpInstance as GcpInstance
 from cloister.attestation.instances import Instances as Instances
+from cloister.attestation.policy.either import AnyPolicy as AnyPolicy
+from cloister.attestation.policy.either import parse_policy as parse_policy
+from cloister.attestation.policy.evidence_policy import EvidencePolicy as EvidencePolicy
+from cloister.attestation.policy.evidence_policy import RawPlatform as RawPlatform
 from cloister.attestation.policy.images import ImageReference as ImageReference
 from cloister.attestation.policy.policy import ConfigurationPolicy as ConfigurationPolicy
 from cloister.attestation.policy.policy import LocalPolicy as LocalPolicy
@@ -37,7 +41,9 @@ from cloister.attestation.result import Skipped as Skipped
 from cloister.attestation.result import Verdict as Verdict
 from cloister.attestation.roots import VENDORS as VENDORS
 from cloister.attestation.roots import Anchor as Anchor
+from cloister.attestation.snp.pins import SnpPins as SnpPins
 from cloister.attestation.snp.policy import SnpPolicy as SnpPolicy
+from cloister.attestation.tdx.pins import TdxPins as TdxPins
 from cloister.attestation.tdx.policy import TdxPolicy as TdxPolicy
 from cloister.attestation.tdx.policy import TdxReference as TdxReference
 from cloister.attestation.verifier import ReceiptPurpose as ReceiptPurpose
@@ -49,6 +55,7 @@ __all__ = [
     "VENDORS",
     "AdoptedValue",
     "Anchor",
+    "AnyPolicy",
     "AttestationError",
     "AzurePolicy",
     "AzureSnpPolicy",
@@ -61,6 +68,7 @@ __all__ = [
     "CollateralItem",
     "ConfigurationPolicy",
     "Evidence",
+    "EvidencePolicy",
     "GcpInstance",
     "GcpPolicy",
     "ImageReference",
@@ -72,6 +80,7 @@ __all__ = [
     "Policy",
     "PolicyError",
     "RawHcl",
+    "RawPlatform",
     "RawSnp",
     "RawTdx",
     "RawVerdict",
@@ -81,11 +90,14 @@ __all__ = [
     "SessionBinding",
     "SessionPurpose",
     "Skipped",
+    "SnpPins",
     "SnpPolicy",
+    "TdxPins",
     "TdxPolicy",
     "TdxReference",
     "TpmQuote",
     "Verdict",
+    "parse_policy",
     "policy_from_evidence",
     "policy_from_manifest",
     "verify",

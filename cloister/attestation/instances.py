@@ -6,6 +6,8 @@ An empty list accepts any machine, except on a platform that requires one.
 from dataclasses import dataclass
 from typing import Any, Self
 
+from cloister.attestation.errors import PolicyError
+
 
 @dataclass(frozen=True)
 class GcpInstance:
@@ -42,6 +44,14 @@ class Instances:
     ppids: tuple[bytes, ...] = ()
     azure_vm_ids: tuple[str, ...] = ()
     gcp: tuple[GcpInstance, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Raises PolicyError for zeros as a chip, which a report shows of every chip if its host masks the number."""
+        if any(not any(chip_id) for chip_id in self.chip_ids):
+            raise PolicyError(
+                "The policy's instances.chip_ids has zeros, which a report shows if the host masks its chip.",
+                hint="Any chip could show that: remove the entry.",
+            )
 
     @classmethod
     def from_value(cls, value: dict[str, Any]) -> Self:

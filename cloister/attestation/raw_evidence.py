@@ -1,8 +1,8 @@
-"""Bare hardware evidence, as a machine's firmware returned it: only the vendor's layers are appraised.
+"""Bare hardware evidence, as a machine's firmware returned it: the vendor's layers, and the pins of the policy.
 
 A SEV-SNP report, a TDX quote, or a report of Azure's paravisor with a quote of its vTPM. Nothing in it says which
-session, boot configuration, manifest or agent it belongs to. Its verdict is therefore of another type, which opens no
-session and lists what was not judged.
+session, boot configuration, manifest or agent it belongs to. Its policy and its verdict are therefore of other types,
+which open no session; the verdict lists what was not judged.
 """
 
 from collections.abc import Mapping
@@ -11,23 +11,23 @@ from datetime import datetime
 from typing import Any
 
 from cloister.attestation.azure.hcl import TYPE_SNP, HclReport
-from cloister.attestation.azure.policy import check_snp_paravisor, check_tdx_paravisor
+from cloister.attestation.azure.policy import check_machine, check_snp_paravisor, check_tdx_paravisor
 from cloister.attestation.azure.verify import claimed_key
-from cloister.attestation.checks import CHECKS
 from cloister.attestation.collateral.unsigned import skip_unsigned
 from cloister.attestation.collateral.usable import UsableCollateral
 from cloister.attestation.collateral_source import Collateral
 from cloister.attestation.errors import MalformedEvidence, PolicyError
-from cloister.attestation.evidence import Platform
 from cloister.attestation.platforms.appraisal import Appraisal, in_utc
 from cloister.attestation.platforms.hardware import check_snp, check_tdx
 from cloister.attestation.platforms.vtpm import check_signed_quote
-from cloister.attestation.policy.policy import Policy
+from cloister.attestation.policy.document import not_for_evidence
+from cloister.attestation.policy.evidence_policy import EvidencePolicy, RawPlatform
+from cloister.attestation.raw_checks import RAW_CHECKS, RAW_SNP_NAMES, RAW_TDX_NAMES
 from cloister.attestation.result import Check, CheckOutcome, Recorder, Skipped
 from cloister.attestation.roots import AMD, INTEL, MICROSOFT_PARAVISOR, VENDORS, Anchor, named_root
-from cloister.attestation.snp.checks import SNP_NAMES
+from cloister.attestation.snp import pins as snp_pins
 from cloister.attestation.snp.report import SnpReport
-from cloister.attestation.tdx.checks import TDX_NAMES
+from cloister.attestation.tdx import pins as tdx_pins
 from cloister.attestation.tdx.quote import TdxQuote
 from cloister.attestation.tpm.rsa import RsaSignature
 from cloister.protocol import canonical
@@ -76,11 +76,11 @@ Raw = RawSnp | RawTdx | RawHcl
 class RawVerdict:
     """The result of the vendors' layers. ``genuine`` does not mean that a machine is accepted.
 
-    platform: the platform that such evidence comes from, one that the policy accepts if there is one.
+    platform: the platform that such evidence comes from.
     identity_root: who vouches for the machine's identity (``roots.py``).
     at: the time of the appraisal, in UTC.
     policy: SHA-256 of the policy's canonical form.
-    checks: every check of the vendors' layers, in order.
+    checks: every check of the vendors' layers and every pin of the policy, in order.
     identity: names, fingerprints and versions in the evidence.
     not_judged: what no check covers, in sentences.
     skipped: collateral that was ignored; may be empty.
@@ -124,49 +124,52 @@ class RawVerdict:
 
 def verify_raw(
     raw: Raw,
-    policy: Policy,
+    policy: EvidencePolicy,
     *,
     report_data: bytes | None,
     at: datetime,
     collateral: Collateral | None = None,
     roots: tuple[Anchor, ...] = VENDORS,
 ) -> RawVerdict:
-    """Appraises ``raw`` under the vendors' sections of ``policy`` as of ``at``, a time with a time zone.
+    """Appraises ``raw`` under a policy for raw evidence as of ``at``, a time with a time zone.
 
     ``report_data`` is what the caller had the evidence made over: the 64 bytes of a report or quote, or a vTPM quote's
     qualifying data; None skips that check. ``collateral`` is what the caller brings, ``roots`` are the vendors'
     anchors.
 
     Raises MalformedEvidence for bytes that cannot be parsed, CollateralError for a revocation list, TCB info or QE
-    identity of the caller's that cannot be parsed, and PolicyError if the policy has no section for the evidence or
-    ``at`` has no time zone.
+    identity of the caller's that cannot be parsed, and PolicyError for a policy for sessions or if ``at`` has no time
+    zone.
     """
+    if not isinstance(policy, EvidencePolicy):  # a type checker would say so; a caller without one must not get further
+        raise not_for_evidence()
     at = in_utc(at)
     hcl_report = HclReport.parse(raw.report) if isinstance(raw, RawHcl) else None
-    platforms, names = _platforms_and_checks(raw, hcl_report)
+    platform, names = _platform_and_checks(raw, hcl_report)
+    names = (*names, *(pin.check for pin in policy.pins if platform in pin.platforms and pin.check not in names))
+    elsewhere = {pin.check: pin for pin in policy.pins if platform not in pin.platforms and pin.check not in names}
     usable = UsableCollateral((), collateral)
-    checks = Recorder((_PLATFORM, *names), CHECKS)
-    appraisal = Appraisal(checks=checks, policy=policy, at=at, collateral=usable, roots=roots)
-    platform = next((one for one in platforms if one in policy.platforms), platforms[0])
-    accepted = ", ".join(policy.platforms)
-    not_shown: tuple[str, ...] = ()
+    checks = Recorder((_PLATFORM, *names, *elsewhere), RAW_CHECKS)
+    appraisal = Appraisal(checks=checks, instances=policy.instances, at=at, collateral=usable, roots=roots)
     root, identity = "none", {}
-    known = platform in policy.platforms
-    if checks.record(_PLATFORM, known, accepted, platform if known else " or ".join(platforms)):
+    not_shown: tuple[str, ...] = ()
+    if checks.record(_PLATFORM, platform in policy.platforms, ", ".join(policy.platforms), platform):
+        for name, pin in elsewhere.items():
+            checks.not_applicable(name, f"{pin.member} is for {' and '.join(pin.platforms)}, and this is {platform}")
         if isinstance(raw, RawSnp):
             root = named_root(appraisal.anchors(AMD), AMD)
-            identity = _check_snp(appraisal, SnpReport.parse(raw.report), raw.certificates, report_data)
-            not_shown = ("the image that was launched: its launch digest is only shown",)
+            identity = _check_snp(appraisal, policy, SnpReport.parse(raw.report), raw.certificates, report_data)
+            not_shown = _image_of_snp(policy)
         elif isinstance(raw, RawTdx):
             root = named_root(appraisal.anchors(INTEL), INTEL)
-            identity = _check_tdx(appraisal, TdxQuote.parse(raw.quote), report_data)
-            not_shown = ("the image that was booted: MRTD and RTMR 0 to 3 are only shown",)
+            identity = _check_tdx(appraisal, policy, TdxQuote.parse(raw.quote), report_data)
+            not_shown = _image_of_tdx(policy)
         elif hcl_report is not None:
             vendor = AMD if hcl_report.report_type == TYPE_SNP else INTEL
             root = named_root(appraisal.anchors(vendor), MICROSOFT_PARAVISOR)
-            identity = _check_hcl(appraisal, raw, hcl_report, report_data)
+            identity = _check_hcl(appraisal, policy, raw, hcl_report, report_data)
             not_shown = (
-                "the image that was booted: the registers are authentic, but compared with nothing",
+                *_image_of_tpm(policy),
                 "whether the paravisor's report is fresh: what the guest wrote as user data is only shown",
                 "that the vTPM's key signs only what its vTPM made: the key's public area did not come",
             )
@@ -175,58 +178,104 @@ def verify_raw(
     return RawVerdict(platform, root, at, policy.digest(), checks.finish(), identity, not_judged, usable.skipped)
 
 
-def _platforms_and_checks(raw: Raw, report: HclReport | None) -> tuple[tuple[Platform, ...], tuple[str, ...]]:
-    """The platforms that such evidence comes from, and the names of its checks. Raises MalformedEvidence."""
+def _platform_and_checks(raw: Raw, report: HclReport | None) -> tuple[RawPlatform, tuple[str, ...]]:
+    """The platform that such evidence comes from, and the names of its checks. Raises MalformedEvidence."""
     if isinstance(raw, RawSnp):
-        return (Platform.SEV_SNP, Platform.GCP_SNP), SNP_NAMES
+        return RawPlatform.SEV_SNP, RAW_SNP_NAMES
     if isinstance(raw, RawTdx):
-        return (Platform.TDX, Platform.GCP_TDX), TDX_NAMES
+        return RawPlatform.TDX, RAW_TDX_NAMES
     if report is not None and report.report_type == TYPE_SNP:
-        return (Platform.AZURE_SNP,), (*SNP_NAMES, "azure-id-key", "azure-guest-svn", *_TPM_CHECKS)
+        own = ("azure-id-key", "azure-guest-svn", "azure-machine")
+        return RawPlatform.AZURE_SNP, (*RAW_SNP_NAMES, *own, *_TPM_CHECKS)
     if raw.tdx_quote is None:
         raise MalformedEvidence("HCL report", 0, "is of a TDX machine and needs its TDX quote")
-    return (Platform.AZURE_TDX,), (*TDX_NAMES, "azure-mrtd", "azure-mrseam", "azure-rtmrs", *_TPM_CHECKS)
+    own = ("azure-mrtd", "azure-mrseam", "azure-rtmrs", "azure-machine")
+    return RawPlatform.AZURE_TDX, (*RAW_TDX_NAMES, *own, *_TPM_CHECKS)
 
 
 def _check_snp(
-    appraisal: Appraisal, report: SnpReport, table: bytes | None, report_data: bytes | None
+    appraisal: Appraisal, policy: EvidencePolicy, report: SnpReport, table: bytes | None, report_data: bytes | None
 ) -> dict[str, str]:
-    if appraisal.policy.snp is None:
+    if policy.snp is None:  # EvidencePolicy demands the section where it accepts the platform
         raise _without("snp")
-    return check_snp(appraisal, report, table, appraisal.policy.snp, report_data)
+    pins = policy.snp_pins
+    identity = check_snp(appraisal, report, table, policy.snp, report_data, pins.vmpl)
+    snp_pins.check_pins(appraisal.checks, report, pins)
+    return identity
 
 
 def _check_tdx(
-    appraisal: Appraisal, quote: TdxQuote, report_data: bytes | None, *, paravisor: bool = False
+    appraisal: Appraisal,
+    policy: EvidencePolicy,
+    quote: TdxQuote,
+    report_data: bytes | None,
+    *,
+    paravisor: bool = False,
 ) -> dict[str, str]:
-    section = appraisal.policy.tdx
+    section = policy.tdx
     if section is None:
         raise _without("tdx")
-    return check_tdx(appraisal, quote, section.for_paravisor() if paravisor else section, report_data)
+    identity = check_tdx(appraisal, quote, section.for_paravisor() if paravisor else section, report_data)
+    tdx_pins.check_pins(appraisal.checks, quote.report, bytes.fromhex(identity["fmspc"]), policy.tdx_pins)
+    return identity
 
 
-def _check_hcl(appraisal: Appraisal, raw: RawHcl, report: HclReport, report_data: bytes | None) -> dict[str, str]:
+def _check_hcl(
+    appraisal: Appraisal, policy: EvidencePolicy, raw: RawHcl, report: HclReport, report_data: bytes | None
+) -> dict[str, str]:
     """The hardware vouches for the runtime claims, they name the vTPM's key, and that key signed the quote."""
-    section = appraisal.policy.azure
+    section = policy.azure
     if report.report_type == TYPE_SNP:
         if section is None or section.snp is None:
             raise _without("azure.snp")
         hardware = SnpReport.parse(report.hardware_report)
-        identity = _check_snp(appraisal, hardware, None, report.report_data())
+        identity = _check_snp(appraisal, policy, hardware, None, report.report_data())
         check_snp_paravisor(appraisal.checks, hardware.id_key_digest, hardware.guest_svn, section.snp)
     else:
         if section is None or section.tdx is None or raw.tdx_quote is None:
             raise _without("azure.tdx")
         quote = TdxQuote.parse(raw.tdx_quote)
-        identity = _check_tdx(appraisal, quote, report.report_data(), paravisor=True)
+        identity = _check_tdx(appraisal, policy, quote, report.report_data(), paravisor=True)
         measured = quote.report
         check_tdx_paravisor(appraisal.checks, measured.mr_td, measured.mr_seam, measured.rtmrs, section.tdx)
-    key = claimed_key(report)
+    key, claims = claimed_key(report), report.claims
     signature = RsaSignature.parse(raw.signature)
     check_signed_quote(appraisal.checks, raw.attest, signature, key, raw.pcrs, report_data)
+    check_machine(appraisal.checks, claims.vm_unique_id, policy.instances.azure_vm_ids)
+    check_pcrs(appraisal.checks, raw.pcrs, policy)
     registers = {f"pcr{index}": value.hex() for index, value in sorted(raw.pcrs.items())}
-    claims = report.claims
     return {**identity, "azure_vm_id": claims.vm_unique_id, "user_data": claims.user_data.hex(), **registers}
+
+
+def check_pcrs(checks: Recorder, pcrs: Mapping[int, bytes], policy: EvidencePolicy) -> None:
+    """Each register that the policy pins has that value. One that did not come with the quote fails."""
+    for index, wanted in sorted(policy.pcrs.items()):
+        found = pcrs[index].hex() if index in pcrs else "absent from the quote"
+        checks.record(f"pcr-{index}", pcrs.get(index) == wanted, wanted.hex(), found)
+
+
+def _image_of_snp(policy: EvidencePolicy) -> tuple[str, ...]:
+    unpinned = "the image that was launched: the policy pins no launch digest, so it is only shown"
+    acpi = "what the host's ACPI tables do, which the kernel runs: SEV-SNP does not measure them"
+    return (acpi,) if policy.snp_pins.launch_digests else (unpinned, acpi)
+
+
+def _image_of_tdx(policy: EvidencePolicy) -> tuple[str, ...]:
+    pins = policy.tdx_pins
+    pinned = {"MRTD": bool(pins.mrtds), **{f"RTMR {index}": index in pins.rtmrs for index in tdx_pins.RTMRS}}
+    shown = [name for name, is_pinned in pinned.items() if not is_pinned]
+    if not shown:
+        return ()
+    image = f"all of the image that was booted: the policy does not pin {', '.join(shown)}, so it is only shown"
+    acpi = "what the host's ACPI tables do, which the kernel runs: they are measured into RTMR 0, which is not pinned"
+    return (image,) if 0 in pins.rtmrs else (image, acpi)
+
+
+def _image_of_tpm(policy: EvidencePolicy) -> tuple[str, ...]:
+    if policy.pcrs:
+        named = ", ".join(map(str, sorted(policy.pcrs)))
+        return (f"what the policy pins no register for: it pins PCR {named}",)
+    return ("the image that was booted: the registers are authentic, but the policy pins none",)
 
 
 def _without(section: str) -> PolicyError:

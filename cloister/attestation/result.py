@@ -188,7 +188,13 @@ class Verdict:
         """
         if self.recording:
             raise ProofError("The evidence was appraised as a recording, which opens no session and proves no receipt.")
-        if not self.accepted:
+        self.require_genuine()
+
+    def require_genuine(self) -> None:
+        """Raises ProofError, with a sentence for every failure, if a check failed. Of a recording, that is all that can
+        be required.
+        """
+        if self.failures:
             sentences = "\n".join(check.sentence() for check in self.failures)
             raise ProofError(sentences, hint=f"The machine is rejected: {failed_names(self.failures)}.")
 

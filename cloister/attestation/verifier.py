@@ -18,6 +18,7 @@ from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.evidence import Evidence, Platform
 from cloister.attestation.platforms import azure, gcp, local, sev_snp, tdx
 from cloister.attestation.platforms.appraisal import EvidenceAppraisal, PlatformResult, in_utc
+from cloister.attestation.policy.document import not_for_sessions
 from cloister.attestation.policy.images import ImageReference
 from cloister.attestation.policy.policy import SNP_PLATFORMS, TDX_PLATFORMS, Policy
 from cloister.attestation.result import Claims, Recorder, Verdict
@@ -94,9 +95,11 @@ def verify(
     says so.
 
     Raises MalformedEvidence for evidence that cannot be parsed, CollateralError for a revocation list, TCB info or QE
-    identity of the caller's that cannot be parsed, PolicyError if ``at`` has no time zone, and TypeError for another
-    type of purpose. Everything else is in the verdict.
+    identity of the caller's that cannot be parsed, PolicyError if ``at`` has no time zone or for a policy for raw
+    evidence, and TypeError for another type of purpose. Everything else is in the verdict.
     """
+    if not isinstance(policy, Policy):  # a type checker would say so; a caller without one must not get further
+        raise not_for_sessions()
     at = in_utc(at)
     configuration = _configuration(evidence)
     _require_event_log_key(evidence)
@@ -117,7 +120,13 @@ def verify(
     if evidence.platform in policy.platforms and appraise is not None:
         checks.record("platform", True, accepted, evidence.platform)
         appraisal = EvidenceAppraisal(
-            checks=checks, evidence=evidence, policy=policy, at=at, collateral=usable, roots=roots
+            checks=checks,
+            instances=policy.instances,
+            evidence=evidence,
+            policy=policy,
+            at=at,
+            collateral=usable,
+            roots=roots,
         )
         result = appraise(appraisal)
     else:

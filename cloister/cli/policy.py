@@ -1,5 +1,6 @@
 """The verb ``policy``."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @party_verb(
-    required=["image"],
+    several="files",
     options=[
         WORKSPACE.described("workspace descriptor from the platform team (default: $CLOISTER_WORKSPACE)"),
         CVM.described("accept only this CVM of the workspace (default: all)"),
@@ -24,8 +25,11 @@ if TYPE_CHECKING:
         JSON,
     ],
     help={
-        "image": "manifest of the image that you trust: rebuilt by you, or signed by a party that you chose",
-        "from-evidence": "start from what a machine showed, a file of `attest --save`, instead of a descriptor",
+        "image": "manifest of the image that you trust: rebuilt by you, or signed by a party that you chose (required, "
+        "except for a bare report or quote)",
+        "from-evidence": "start from what a machine showed instead of a descriptor: a file of `attest --save`, or a "
+        "SEV-SNP report, TDX quote or HCL report",
+        "files": "with --from-evidence: the other files of that evidence, such as certificates",
         "allow-local": "accept local machines, which keep nothing secret from their host: for trials",
         "allow-debug": "accept a debug image, which has a shell: for trials",
         "output": "file of the policy (default: policy.json); never overwritten",
@@ -35,30 +39,39 @@ if TYPE_CHECKING:
 )
 def policy(
     settings: Settings,
-    image: str,
+    files: Sequence[str] = (),
+    image: str | None = None,
     from_evidence: str | None = None,
     allow_local: bool = False,
     allow_debug: bool = False,
     output: str = "policy.json",
     yes: bool = False,
 ) -> None:
-    """Start your own policy: what you demand of a machine, value by value, and who can confirm each."""
-    descriptor = None if from_evidence else settings.path("workspace")
-    if descriptor is None and from_evidence is None:
+    """Start your own policy: what you demand of a machine or of evidence, value by value, and who can confirm each."""
+    evidence = [Path(name) for name in (from_evidence, *files) if name]
+    if evidence and not from_evidence:
+        raise InputError(f"policy does not know the word {files[0]!r}.", hint="Name evidence with --from-evidence.")
+    descriptor = None if evidence else settings.path("workspace")
+    if not evidence and image is None:
+        raise InputError(
+            "policy needs --image, the manifest of the image that you trust.",
+            hint="For a bare report or quote, pass --from-evidence FILE instead.",
+        )
+    if descriptor is None and not evidence:
         raise InputError("policy needs --workspace.", hint="Ask the platform team for the workspace descriptor.")
-    if from_evidence and (settings.typed("workspace") or settings.typed("cvm") or allow_local or allow_debug):
+    if evidence and (settings.typed("workspace") or settings.typed("cvm") or allow_local or allow_debug):
         raise InputError(
             "--from-evidence cannot be combined with --workspace, --cvm, --allow-local or --allow-debug.",
             hint="Omit one or the other.",
         )
     path = Path(output)
-    report = PolicyReport(settings, path, image)
+    report = PolicyReport(settings, path, image or "")
 
     def start() -> "FirstPolicy":
         if descriptor is None:
-            return client.policy_from_evidence(Path(image), Path(from_evidence or ""), collateral=settings.collateral())
+            return client.policy_from_evidence(image, evidence, collateral=settings.collateral())
         return client.start_policy(
-            Path(image), descriptor, cvm=settings.typed("cvm"), allow_local=allow_local, allow_debug=allow_debug
+            Path(image or ""), descriptor, cvm=settings.typed("cvm"), allow_local=allow_local, allow_debug=allow_debug
         )
 
     def confirm(started: "FirstPolicy") -> bool:

@@ -33,7 +33,7 @@ def verify_evidence(
         raise InputError(f"--report-data must be hexadecimal, not {report_data!r}.") from error
     found = client.verify_evidence(
         [Path(file) for file in files],
-        settings.policy(),
+        settings.any_policy(),
         at=moment,
         report_data=expected,
         collateral=settings.collateral(),

@@ -76,6 +76,7 @@ if TYPE_CHECKING:
     from cloister.client.evidence.first_policy import policy_from_evidence as policy_from_evidence
     from cloister.client.evidence.first_policy import start_policy as start_policy
     from cloister.client.evidence.first_policy import write_first_policy as write_first_policy
+    from cloister.client.evidence.policy_file import load_any_policy as load_any_policy
     from cloister.client.evidence.policy_file import load_policy as load_policy
     from cloister.client.evidence.policy_file import save_policy as save_policy
     from cloister.client.evidence.verdict import verdict_lines as verdict_lines
@@ -219,6 +220,7 @@ _NAMES = {
         "write_first_policy",
     ),
     "cloister.client.evidence.policy_file": (
+        "load_any_policy",
         "load_policy",
         "save_policy",
     ),

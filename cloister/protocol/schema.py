@@ -101,6 +101,7 @@ _FORMS = {
     r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}Z$": "a minute like 2026-01-31T12:00Z",
     r"^[A-Z]{3}$": "three capital letters, like EUR",
     r"^([0-9]|1[0-5])$": "a register number from 0 to 15",
+    r"^([0-9]|1[0-9]|2[0-3])$": "a register number from 0 to 23",
     r"^(0|1|2|3|5|6|7|8|10|14)$": "a register number of the platform: 0 to 3, 5 to 8, 10 or 14",
 }
 """The patterns of the schemas in words."""

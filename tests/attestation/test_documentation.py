@@ -15,8 +15,10 @@ from cloister.attestation.azure.checks import AZURE_SNP_NAMES, AZURE_TDX_NAMES
 from cloister.attestation.binding import SessionBinding
 from cloister.attestation.checks import CHECKS, CHECKS_OF, COMMON
 from cloister.attestation.collateral_source import CRL, InMemory
+from cloister.attestation.errors import PolicyError
 from cloister.attestation.gcp.checks import GCP_SNP_NAMES, GCP_TDX_IMAGE_NAMES, GCP_TDX_NAMES
-from cloister.attestation.policy.policy import Policy
+from cloister.attestation.policy.evidence_policy import PINS, EvidencePolicy
+from cloister.attestation.raw_checks import RAW_CHECKS
 from cloister.attestation.raw_evidence import RawSnp, RawTdx, verify_raw
 from cloister.attestation.snp.products import ProductLine
 from cloister.attestation.testkit import Processor, SnpMachine, Td
@@ -121,14 +123,26 @@ def test_verifier_imports_only_the_packages_on_the_page() -> None:
 
 
 @pytest.fixture(scope="module")
-def example() -> Policy:
+def example() -> EvidencePolicy:
     """The policy for bare reports and quotes."""
     section = PAGE.split("## Recorded evidence\n")[1].split("\n## ")[0]
     (text,) = re.findall(r"^```yaml\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
-    return Policy.parse(text.encode())
+    return EvidencePolicy.parse(text.encode())
 
 
-def test_example_policy_appraises_a_bare_report_and_accepts_no_machine(example: Policy) -> None:
+def test_page_has_every_pin_with_its_check() -> None:
+    section = PAGE.split("### A policy for raw evidence\n")[1].split("\n## ")[0]
+    for pin in PINS:
+        member, check = (
+            re.sub(r"(rtmrs|pcrs)\.\d+$", r"\1", pin.member),
+            re.sub(r"(rtmr|pcr)-\d+$", r"\1-0", pin.check),
+        )
+        named = member if not member.startswith("azure.") else member.rpartition(".")[0]
+        assert any(f"`{named}`" in line and check in line for line in section.splitlines()), pin
+        assert pin.check in RAW_CHECKS
+
+
+def test_example_policy_appraises_a_bare_report_and_accepts_no_machine(example: EvidencePolicy) -> None:
     machine = SnpMachine.create_at(AT)
     roots = (machine.processor.amd.anchor(),)
     raw = RawSnp(machine.processor.report(), machine.processor.table())
@@ -137,19 +151,17 @@ def test_example_policy_appraises_a_bare_report_and_accepts_no_machine(example: 
 
     assert [check.name for check in found.failures] == []
     evidence = machine.evidence(SessionBinding(b"n" * 32, b"t" * 32, b"h" * 32))
-    assert not verify(evidence, example, purpose=RecordingPurpose(), at=AT, roots=roots).accepted
+    with pytest.raises(PolicyError, match="accepts no machine"):
+        verify(evidence, example, purpose=RecordingPurpose(), at=AT, roots=roots)  # ty: ignore[invalid-argument-type]
 
 
-def test_example_policy_appraises_a_bare_quote_and_accepts_no_machine(example: Policy) -> None:
+def test_example_policy_appraises_a_bare_quote(example: EvidencePolicy) -> None:
     td = Td.create(AT)
     roots, collateral = (td.intel.anchor(),), td.intel.collateral()
     raw = RawTdx(td.intel.quote(td.report(bytes(64))))
     found = verify_raw(raw, example, report_data=None, at=AT, collateral=collateral, roots=roots)
 
     assert [check.name for check in found.failures] == []
-    evidence = td.evidence(SessionBinding(b"n" * 32, b"t" * 32, b"h" * 32))
-    purpose = RecordingPurpose()
-    assert not verify(evidence, example, purpose=purpose, at=AT, collateral=collateral, roots=roots).accepted
 
 
 def test_example_of_the_test_kit_is_correct() -> None:

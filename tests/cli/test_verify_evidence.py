@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cloister.attestation.binding import SessionBinding
-from cloister.attestation.testkit import LocalMachine, SnpMachine
+from cloister.attestation.testkit import LocalMachine, SnpMachine, evidence_policy
 from cloister.protocol.imagemanifest import ImageManifest
 from tests.shared_files import VECTORS
 
@@ -61,7 +61,7 @@ def test_rejected_bundle_exits_with_3(cloister, tmp_path: Path, local: LocalMach
 
 def test_report_and_its_files_are_one_piece(cloister, tmp_path: Path) -> None:
     machine = SnpMachine.create_at(NOW)
-    (tmp_path / "policy.json").write_bytes(machine.policy().encode())
+    (tmp_path / "policy.json").write_bytes(evidence_policy(machine.policy()).encode())
     (tmp_path / "report").write_bytes(machine.processor.report())
     (tmp_path / "table").write_bytes(machine.processor.table())
     (tmp_path / "list").write_bytes(machine.crls[0])
@@ -122,7 +122,7 @@ def test_nothing_is_judged_without_a_policy(cloister, tmp_path: Path, local: Loc
 def test_report_of_a_real_machine_is_genuine(cloister, tmp_path: Path) -> None:
     machine = SnpMachine.create_at(NOW)
     least = {"boot_loader": 3, "tee": 0, "snp": 8, "microcode": 115}
-    policy = machine.policy().value()
+    policy = evidence_policy(machine.policy()).value()
     policy["snp"] |= {"minimum_tcb": {"Milan": {"reported": least}}, "require_crl": False, "allow_smt": True}
     (tmp_path / "policy.json").write_text(json.dumps(policy))
     folder = VECTORS / "snp"

@@ -18,9 +18,20 @@ from cryptography.x509 import load_der_x509_certificate
 
 from cloister.attestation.azure.hcl import TYPE_SNP, TYPE_TDX
 from cloister.attestation.collateral_source import QE_IDENTITY, TCB_INFO
+from cloister.attestation.instances import Instances
 from cloister.attestation.snp.products import ProductLine
 from cloister.attestation.snp.report import SigningKey
-from cloister.attestation.testkit import BootEvent, LocalMachine, Processor, RsaTpm, Td, encode_ccel, encode_event_log
+from cloister.attestation.tdx.pins import TdxPins
+from cloister.attestation.testkit import (
+    BootEvent,
+    LocalMachine,
+    Processor,
+    RsaTpm,
+    Td,
+    encode_ccel,
+    encode_event_log,
+    evidence_policy,
+)
 from cloister.attestation.testkit.google import Google, instance_info
 from cloister.attestation.testkit.microsoft import Paravisor, encode_hcl_report
 from cloister.attestation.tpm import structures
@@ -54,7 +65,7 @@ def _local() -> dict[str, dict[str, bytes]]:
             "small": dataclasses.replace(session, boot_event_log=b"log", ak_certificates=()).encode(),
         },
         "evidence-json": {"session": session.encode_json(), "receipt": receipt.encode_json()},
-        "policy": {"local.json": policy.encode()},
+        "policy": {"local.json": policy.encode(), "evidence.json": _evidence_policy()},
         "boot-configuration": {"local": session.boot_configuration},
         "tpm-response": {
             "key": bytes(8) + structures.sized(quote.ak_public),
@@ -63,6 +74,14 @@ def _local() -> dict[str, dict[str, bytes]]:
             "registers": _registers(machine.pcrs()[:8]),
         },
     }
+
+
+def _evidence_policy() -> bytes:
+    """A policy for raw evidence with a pin of each form."""
+    td = Td.create(SINCE)
+    report = td.report(bytes(64))
+    pins = TdxPins(mrtds=(report.mr_td,), rtmrs={1: report.rtmr1}, minimum_tee_tcb_svn=report.tee_tcb_svn)
+    return evidence_policy(td.policy(), tdx_pins=pins, instances=Instances(ppids=(td.intel.platform.ppid,))).encode()
 
 
 def _registers(values: Sequence[bytes]) -> bytes:

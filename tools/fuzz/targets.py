@@ -97,12 +97,12 @@ def evidence_json(data: bytes) -> None:
 
 
 def policy(data: bytes) -> None:
-    """The policy, JSON or YAML."""
-    from cloister.attestation.policy.policy import Policy
+    """The policy of either kind, JSON or YAML."""
+    from cloister.attestation.policy.either import parse_policy
 
     with _refusals():
-        found = Policy.parse(data)
-        if Policy.parse(found.encode()).digest() != found.digest():
+        found = parse_policy(data)
+        if parse_policy(found.encode()).digest() != found.digest():
             raise RuntimeError("A policy differs after writing and parsing it.")
 
 

@@ -85,5 +85,14 @@ def check_tdx_paravisor(
     checks.record("azure-rtmrs", not used, "all zero", "; ".join(used) or "all zero")
 
 
+def check_machine(checks: Recorder, unique_id: str, allowed: Sequence[str]) -> None:
+    """The machine's vmUniqueId is one of those that the policy names, in upper case; any machine if it names none."""
+    found = unique_id.upper()
+    if allowed:
+        checks.record("azure-machine", found in allowed, " or ".join(allowed), found)
+    else:
+        checks.not_applicable("azure-machine", "the policy names no machine at Azure", found)
+
+
 def _digests(texts: list[str]) -> tuple[bytes, ...]:
     return tuple(bytes.fromhex(text) for text in texts)

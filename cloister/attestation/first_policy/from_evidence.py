@@ -1,78 +1,43 @@
 """A first policy from a machine's own evidence: it pins what the machine shows now.
 
 Such a policy recognises a machine; it does not show that the machine is trustworthy. Every value is therefore listed
-with who can confirm it, and the evidence must be genuine: it must pass the policy that was made from it.
+with who can confirm it, and the evidence must be genuine and of the image. What weakens a machine is not adopted
+(``strict.py``): a machine that is weak fails the policy that was made from it.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
-from types import MappingProxyType
 
 from cloister.attestation.azure import hcl
 from cloister.attestation.azure.hcl import HclReport
-from cloister.attestation.azure.policy import AzurePolicy, AzureSnpPolicy, AzureTdxPolicy
+from cloister.attestation.azure.policy import AzurePolicy
 from cloister.attestation.collateral.usable import UsableCollateral
 from cloister.attestation.collateral_source import Collateral
 from cloister.attestation.errors import PolicyError
 from cloister.attestation.evidence import Evidence, Platform
 from cloister.attestation.first_policy.from_manifest import TEAM, YOURSELF, AdoptedValue
+from cloister.attestation.first_policy.hardware import Adopted, azure_snp_section, azure_tdx_section, snp_section
+from cloister.attestation.first_policy.strict import require_genuine, without_lists
 from cloister.attestation.gcp.certificates import InstanceInfo
 from cloister.attestation.gcp.endorsement import LaunchEndorsement
 from cloister.attestation.gcp.policy import GcpPolicy
 from cloister.attestation.instances import GcpInstance, Instances
 from cloister.attestation.policy.images import IMAGE_PCRS, ImageReference
-from cloister.attestation.policy.policy import ConfigurationPolicy, Policy
-from cloister.attestation.result import Check, Verdict
+from cloister.attestation.policy.policy import SNP_PLATFORMS, ConfigurationPolicy, Policy
+from cloister.attestation.result import Verdict
 from cloister.attestation.roots import VENDORS, Anchor
 from cloister.attestation.snp.certificates import EndorsementCertificate
 from cloister.attestation.snp.collateral import AmdCollateral
-from cloister.attestation.snp.policy import TCB_KINDS, SnpPolicy
-from cloister.attestation.snp.products import ProductLine
-from cloister.attestation.snp.report import PlatformBit, PolicyBit, SigningKey, SnpReport
-from cloister.attestation.snp.verify import find_leaf
+from cloister.attestation.snp.report import SnpReport
 from cloister.attestation.tdx.policy import TdxPolicy, TdxReference
 from cloister.attestation.tdx.quote import TdxQuote
 from cloister.attestation.verifier import RecordingPurpose, verify
 from cloister.attestation.x509.certificate import Certificate, issuers_among
-from cloister.errors import ProofError
 from cloister.protocol.bootconfig import BootConfiguration
 from cloister.protocol.imagemanifest import ImageManifest
 
-_AMD = "AMD's security bulletins: which versions of these components are good enough"
-_MICROSOFT = "Microsoft: another paravisor could forge every register"
 _GOOGLE = "Google's published root certificate and release notes"
-_ALLOWED = "yourself: do you accept that? If not, use a machine with other settings"
-_WIDENED = (
-    (
-        "allow_smt",
-        PolicyBit.SMT,
-        PlatformBit.SMT_EN,
-        "comes from a host where two threads may share a core (SMT on)",
-    ),
-    ("allow_cxl", PolicyBit.CXL_ALLOW, None, "comes from a machine that may have memory behind CXL"),
-    ("allow_tio", None, PlatformBit.TIO_EN, "comes from a host where devices may take part (trusted I/O on)"),
-)
-"""Members of the section ``snp`` that are false by default, the bits of POLICY and PLATFORM_INFO that they accept, and
-what these bits mean."""
-
-_STRICT: Mapping[str, str] = MappingProxyType(
-    {
-        "snp-crl": "snp.require_crl, true by default",
-        "tdx-tcb-status": "tdx.tcb_statuses, UpToDate alone by default, and tdx.up_to_date_as_of, no day by default",
-        "tdx-advisories": "tdx.advisories, none by default",
-        "tdx-attributes": "tdx.attributes_required and tdx.attributes_allowed",
-        "tdx-xfam": "tdx.xfam_allowed",
-        "tdx-mr-signer-seam": "tdx.mr_signer_seam, zeros by default",
-        "tdx-mr-owner": "tdx.mr_owner, zeros by default",
-        "tdx-mr-owner-config": "tdx.mr_owner_config, zeros by default",
-        "tdx-service-td": "tdx.service_tds, none by default",
-        "pcr-2": "platform_pcrs, which pins no drivers by default",
-    }
-)
-"""Checks that a strict default decides, with the member of the policy. Evidence does not relax them."""
-
-_WITH_SNP_SECTION = (Platform.SEV_SNP, Platform.AZURE_SNP, Platform.GCP_SNP)
+_REFUSED = "The evidence is not genuine, or not of that image"
+_MISSING = "Pass missing certificates and lists with --collateral, or --fetch."
 
 
 class PolicyBuilder:
@@ -81,49 +46,51 @@ class PolicyBuilder:
     def __init__(self, evidence: Evidence, image: ImageManifest, collateral: UsableCollateral) -> None:
         self._evidence = evidence
         self._collateral = collateral
-        self.adopted: list[AdoptedValue] = []
+        self._adopted = Adopted()
         configuration = BootConfiguration.parse(evidence.boot_configuration)
         reference = self._image(image)
-        self._adopt("boot_configuration.workspace", configuration.workspace, "", TEAM)
-        self._adopt("boot_configuration.cvms", configuration.cvm, "", TEAM)
+        self._adopted.add("boot_configuration.workspace", configuration.workspace, "", TEAM)
+        self._adopted.add("boot_configuration.cvms", configuration.cvm, "", TEAM)
         for owner in configuration.owners:
-            self._adopt("boot_configuration.owners", "an owner", owner, "that owner, over a channel of your own")
+            self._adopted.add("boot_configuration.owners", "an owner", owner, "that owner, over a channel of your own")
         report, quote = self._snp_report(), TdxQuote.parse(evidence.tdx_quote) if evidence.tdx_quote else None
         platform = evidence.platform
         self.policy = Policy(
             platforms=(platform,),
             images=(reference,),
             boot_configuration=ConfigurationPolicy(configuration.workspace, (configuration.cvm,), configuration.owners),
-            snp=self._snp(report) if report is not None and platform in _WITH_SNP_SECTION else None,
+            snp=snp_section(self._adopted, report, self._leaves()) if report and platform in SNP_PLATFORMS else None,
             tdx=TdxPolicy() if quote is not None else None,
             azure=self._azure(report, quote),
             gcp=self._gcp(),
             instances=self._instances(),
         )
 
-    def _adopt(self, member: str, value: str, fingerprint: str, confirm_with: str) -> None:
-        self.adopted.append(AdoptedValue(member, value, fingerprint, confirm_with))
-
-    def _allow(self, member: str, meaning: str) -> None:
-        """Lists a member that is false by default and that this evidence needs."""
-        self._adopt(member, f"true. It is false by default, which rejects this evidence: it {meaning}", "", _ALLOWED)
+    @property
+    def adopted(self) -> tuple[AdoptedValue, ...]:
+        """The adopted values, in the order of the policy."""
+        return tuple(self._adopted.values)
 
     def _image(self, manifest: ImageManifest) -> ImageReference:
         """The manifest's values, with what only hardware measures from the evidence."""
         evidence = self._evidence
-        self._adopt("images", f"{manifest.flavor}, from its manifest", manifest.digest().hex(), YOURSELF)
+        self._adopted.add("images", f"{manifest.flavor}, from its manifest", manifest.digest().hex(), YOURSELF)
         launch: tuple[bytes, ...] = ()
         tdx = None
         if evidence.platform is Platform.SEV_SNP and evidence.snp_report is not None:
             launch = (SnpReport.parse(evidence.snp_report).measurement,)
-            self._adopt("images.snp.launch_digests", "what the machine was launched as", launch[0].hex(), YOURSELF)
+            self._adopted.add(
+                "images.snp.launch_digests", "what the machine was launched as", launch[0].hex(), YOURSELF
+            )
         if evidence.platform in (Platform.TDX, Platform.GCP_TDX) and evidence.tdx_quote is not None:
             report = TdxQuote.parse(evidence.tdx_quote).report
             tdx = TdxReference((report.mr_td,), {1: report.rtmr1, 2: report.rtmr2})
-            self._adopt("images.tdx.mrtds", "the firmware of the machine", report.mr_td.hex(), "who built the firmware")
+            self._adopted.add(
+                "images.tdx.mrtds", "the firmware of the machine", report.mr_td.hex(), "who built the firmware"
+            )
             for index in (1, 2):
                 value = report.rtmrs[index].hex()
-                self._adopt(f"images.tdx.rtmrs.{index}", "what the machine booted", value, YOURSELF)
+                self._adopted.add(f"images.tdx.rtmrs.{index}", "what the machine booted", value, YOURSELF)
         return ImageReference(
             manifest.flavor,
             manifest.debug,
@@ -142,48 +109,14 @@ class PolicyBuilder:
                 return SnpReport.parse(parsed.hardware_report)
         return None
 
-    def _snp(self, report: SnpReport) -> SnpPolicy:
-        line = report.product_line or self._leaf(report).amd.product_line
-        if line is None:
-            raise PolicyError(
-                "Neither the report nor the certificate of its key names a known processor.",
-                hint=f"Supported are {', '.join(ProductLine)}. Update Cloister, or use another machine.",
-            )
-        versions = report.tcb_versions(line)
-        for kind in TCB_KINDS:
-            self._adopt(f"snp.minimum_tcb.{line}.{kind}", str(versions[kind]), "", _AMD)
-        section = SnpPolicy({line: {kind: versions[kind] for kind in TCB_KINDS}}, minimum_guest_svn=report.guest_svn)
-        for member, allowed, present, meaning in _WIDENED:
-            if allowed in report.policy_bits() or present in report.platform_bits():
-                self._allow(f"snp.{member}", meaning)
-                section = replace(section, **{member: True})
-        if report.signing_key is SigningKey.VLEK:
-            self._allow("snp.allow_vlek", "is signed with the cloud's key (VLEK), which names no chip")
-            cloud = self._leaf(report).amd.csp_id or ""  # the certificate of a VLEK has one
-            self._adopt("snp.vlek_clouds", cloud, "", "that cloud: its name in AMD's certificate of the key")
-            section = replace(section, allow_vlek=True, vlek_clouds=(cloud,))
-        return section
-
-    def _leaf(self, report: SnpReport) -> EndorsementCertificate:
-        """The certificate of the key that signed the report, as the verifier chooses it."""
-        leaf = find_leaf(report, AmdCollateral.gather(self._evidence.snp_certificates, self._collateral).leaves)
-        if leaf is None:
-            raise PolicyError(
-                "The evidence has no certificate of the key that signed the report.", hint="Add it with --collateral."
-            )
-        return leaf
+    def _leaves(self) -> tuple[EndorsementCertificate, ...]:
+        return AmdCollateral.gather(self._evidence.snp_certificates, self._collateral).leaves
 
     def _azure(self, report: SnpReport | None, quote: TdxQuote | None) -> AzurePolicy | None:
         if self._evidence.platform is Platform.AZURE_SNP and report is not None:
-            key = report.id_key_digest
-            self._adopt("azure.snp.id_key_digests", "the key that signed the paravisor", key.hex(), _MICROSOFT)
-            self._adopt("azure.snp.min_guest_svn", str(report.guest_svn), "", _MICROSOFT)
-            return AzurePolicy(snp=AzureSnpPolicy((key,), report.guest_svn))
+            return azure_snp_section(self._adopted, report)
         if self._evidence.platform is Platform.AZURE_TDX and quote is not None:
-            module, paravisor = quote.report.mr_seam, quote.report.mr_td
-            self._adopt("azure.tdx.mrtds", "the paravisor", paravisor.hex(), _MICROSOFT)
-            self._adopt("azure.tdx.mrseams", "the TDX module", module.hex(), "Intel's list of TDX modules")
-            return AzurePolicy(tdx=AzureTdxPolicy((paravisor,), (module,)))
+            return azure_tdx_section(self._adopted, quote.report)
         return None
 
     def _gcp(self) -> GcpPolicy | None:
@@ -204,11 +137,13 @@ class PolicyBuilder:
                 hint="Add it with --collateral.",
             )
         pin = root.fingerprint()
-        self._adopt("gcp.endorsement_root_spki_sha256", "the root that vouches for the firmware", pin.hex(), _GOOGLE)
+        self._adopted.add(
+            "gcp.endorsement_root_spki_sha256", "the root that vouches for the firmware", pin.hex(), _GOOGLE
+        )
         launched = endorsement.snp if platform is Platform.GCP_SNP else endorsement.tdx
         svn = launched.svn if launched is not None else 0
         name = "snp_min_svn" if platform is Platform.GCP_SNP else "tdx_min_svn"
-        self._adopt(f"gcp.{name}", str(svn), "", _GOOGLE)
+        self._adopted.add(f"gcp.{name}", str(svn), "", _GOOGLE)
         return GcpPolicy(pin, **{name: svn})
 
     def _instances(self) -> Instances | None:
@@ -220,7 +155,7 @@ class PolicyBuilder:
                 "The certificate of the machine's attestation key names no machine at Google.",
                 hint="Save the machine's evidence again with `attest --save`, and pass that file.",
             )
-        self._adopt("instances.gcp", str(info), "", "the platform team, over a channel of your own")
+        self._adopted.add("instances.gcp", str(info), "", "the platform team, over a channel of your own")
         return Instances(gcp=(GcpInstance(info.project, info.zone),))
 
 
@@ -234,8 +169,10 @@ def policy_from_evidence(
 ) -> tuple[Policy, tuple[AdoptedValue, ...], Verdict]:
     """The policy, the values that it adopts in its order, and the verdict on the evidence under it as of ``at``.
 
-    ``image`` is the manifest of the image that the machine should run. Raises ProofError if the evidence does not pass,
-    PolicyError if it makes no policy, MalformedEvidence if it cannot be parsed.
+    ``image`` is the manifest of the image that the machine should run. What weakens a machine (debug, migration, SMT,
+    an outdated TCB) is never adopted: the policy is strict, and the verdict has the checks that fail. Raises ProofError
+    if the evidence is not genuine or not of that image, PolicyError if it makes no policy, MalformedEvidence if it
+    cannot be parsed.
     """
     if evidence.platform is Platform.LOCAL:
         raise PolicyError(
@@ -249,25 +186,10 @@ def policy_from_evidence(
         )
 
     made = PolicyBuilder(evidence, image, UsableCollateral(evidence.collateral, collateral))
-    verdict = verify(evidence, made.policy, purpose=RecordingPurpose(), at=at, collateral=collateral, roots=roots)
-    if not verdict.accepted:
-        raise _rejection(verdict.failures)
-    return made.policy, tuple(made.adopted), verdict
+    policy = made.policy
 
+    def judge(under: Policy) -> Verdict:
+        return verify(evidence, under, purpose=RecordingPurpose(), at=at, collateral=collateral, roots=roots)
 
-def _rejection(failures: Sequence[Check]) -> ProofError:
-    """The error, with the member of the policy that decides each failure, if there is one."""
-    sentences = []
-    for check in failures:
-        member = _STRICT.get(check.name)
-        sentences.append(check.sentence() + (f" This is decided by the policy's {member}." if member else ""))
-    listed = "\n" + "\n".join(sentences)
-    if all(check.name in _STRICT for check in failures):
-        return ProofError(
-            f"The strict defaults of a policy reject this evidence, so no policy is made from it.{listed}",
-            hint="Use a machine that passes, or write a policy that relaxes the members named above.",
-        )
-    return ProofError(
-        f"The evidence is not genuine, or not of that image, so no policy is made from it.{listed}",
-        hint="Pass missing certificates and lists with --collateral.",
-    )
+    require_genuine(judge(without_lists(policy)).failures, _REFUSED, _MISSING)
+    return policy, made.adopted, judge(policy)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from cloister.attestation.collateral.usable import UsableCollateral
 from cloister.attestation.errors import PolicyError
 from cloister.attestation.evidence import PARTS, Evidence
+from cloister.attestation.instances import Instances
 from cloister.attestation.policy.images import ImageReference
 from cloister.attestation.policy.policy import Policy
 from cloister.attestation.result import Recorder
@@ -20,14 +21,14 @@ class Appraisal:
     """What something is appraised by.
 
     checks: takes the outcome of every check.
-    policy: the party's policy.
+    instances: the machines that the policy accepts; None accepts any.
     at: the time of the appraisal, in UTC.
     collateral: parsed collateral of evidence and caller.
     roots: the vendors' anchors.
     """
 
     checks: Recorder
-    policy: Policy
+    instances: Instances | None
     at: datetime
     collateral: UsableCollateral
     roots: tuple[Anchor, ...] = VENDORS
@@ -39,9 +40,10 @@ class Appraisal:
 
 @dataclass(frozen=True, kw_only=True)
 class EvidenceAppraisal(Appraisal):
-    """The appraisal of a whole piece of evidence."""
+    """The appraisal of a whole piece of evidence under a party's policy."""
 
     evidence: Evidence
+    policy: Policy
 
 
 @dataclass(frozen=True)

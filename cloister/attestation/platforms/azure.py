@@ -10,7 +10,7 @@ was written as user data: it must be the report data of this evidence.
 """
 
 from cloister.attestation.azure.hcl import TYPE_SNP, TYPE_TDX, HclReport
-from cloister.attestation.azure.policy import check_snp_paravisor, check_tdx_paravisor
+from cloister.attestation.azure.policy import check_machine, check_snp_paravisor, check_tdx_paravisor
 from cloister.attestation.azure.verify import check_key, check_type
 from cloister.attestation.errors import PolicyError
 from cloister.attestation.platforms.appraisal import EvidenceAppraisal, PlatformResult, check_parts
@@ -79,7 +79,7 @@ def _appraise_vtpm(
     checks.equal("azure-user-data", evidence.report_data(), report.claims.user_data)
     check_key(checks, report, parts.fingerprint())
     identity |= _check_certificate(appraisal, parts)
-    _check_machine(appraisal, report)
+    check_machine(checks, report.claims.vm_unique_id, policy.instances.azure_vm_ids if policy.instances else ())
     check_attributes(checks, parts)
     check_quote(checks, parts, evidence.report_data())
     check_event_log(checks, parts)
@@ -107,12 +107,3 @@ def _check_certificate(appraisal: EvidenceAppraisal, parts: VtpmEvidence) -> dic
     pool = (*parts.certificates[1:], *issuers_among(leaf, appraisal.collateral.certificates()))
     found = any(find_path(leaf, pool, anchor.spki_sha256)[0] for anchor in appraisal.anchors(AZURE_VTPM))
     return {"ak_certificate": "leads to Microsoft's root" if found else "does not lead to Microsoft's root"}
-
-
-def _check_machine(appraisal: EvidenceAppraisal, report: HclReport) -> None:
-    allowed = appraisal.policy.instances.azure_vm_ids if appraisal.policy.instances else ()
-    found = report.claims.vm_unique_id.upper()
-    if allowed:
-        appraisal.checks.record("azure-machine", found in allowed, " or ".join(allowed), found)
-    else:
-        appraisal.checks.not_applicable("azure-machine", "the policy names no machine at Azure", found)

@@ -16,7 +16,7 @@ from cloister.attestation.gcp.verify import check_endorsement
 from cloister.attestation.platforms import vtpm
 from cloister.attestation.platforms.appraisal import EvidenceAppraisal, PlatformResult, check_parts
 from cloister.attestation.platforms.hardware import check_snp, check_tdx, intel_anchor
-from cloister.attestation.platforms.tdx import check_event_log, check_image
+from cloister.attestation.platforms.tdx import acpi_tables, check_event_log, check_image
 from cloister.attestation.platforms.vtpm import VtpmEvidence
 from cloister.attestation.roots import AMD, GOOGLE_VTPM, named_root
 from cloister.attestation.snp.report import SnpReport
@@ -96,7 +96,7 @@ def appraise_tdx(appraisal: EvidenceAppraisal) -> PlatformResult:
         check_svn(checks, section.tdx_min_svn, launched.svn if launched else None)
     check_event_log(checks, log, report)
     image = check_image(checks, report, policy, firmware=False)
-    return PlatformResult(root, image, identity)
+    return PlatformResult(root, image, {**identity, "host_acpi_tables": acpi_tables(image)})
 
 
 def _endorsements(appraisal: EvidenceAppraisal) -> list[LaunchEndorsement]:

@@ -4,7 +4,7 @@ from cloister.attestation.errors import PolicyError
 from cloister.attestation.platforms.appraisal import Appraisal
 from cloister.attestation.roots import AMD, INTEL, Anchor
 from cloister.attestation.snp.collateral import AmdCollateral
-from cloister.attestation.snp.policy import SnpPolicy
+from cloister.attestation.snp.policy import VMPL, SnpPolicy
 from cloister.attestation.snp.report import SnpReport
 from cloister.attestation.snp.verify import check_report
 from cloister.attestation.tdx.collateral import IntelCollateral
@@ -14,15 +14,21 @@ from cloister.attestation.tdx.verify import check_quote
 
 
 def check_snp(
-    appraisal: Appraisal, report: SnpReport, table: bytes | None, section: SnpPolicy, report_data: bytes | None
+    appraisal: Appraisal,
+    report: SnpReport,
+    table: bytes | None,
+    section: SnpPolicy,
+    report_data: bytes | None,
+    vmpl: int = VMPL,
 ) -> dict[str, str]:
     """Records every check of a SEV-SNP report and returns its claims. Raises MalformedEvidence, CollateralError.
 
-    ``table`` is the host's certificate table, None without one. ``report_data`` None skips that check.
+    ``table`` is the host's certificate table, None without one. ``report_data`` None skips that check. ``vmpl`` is the
+    level that must have requested the report.
     """
     collateral = AmdCollateral.gather(table, appraisal.collateral)
     appraisal.collateral.add_issuers(collateral.issuers)
-    instances = appraisal.policy.instances
+    instances = appraisal.instances
     return check_report(
         appraisal.checks,
         report,
@@ -32,6 +38,7 @@ def check_snp(
         at=appraisal.at,
         anchors=appraisal.anchors(AMD),
         chip_ids=instances.chip_ids if instances else (),
+        vmpl=vmpl,
     )
 
 
@@ -43,7 +50,7 @@ def check_tdx(appraisal: Appraisal, quote: TdxQuote, section: TdxPolicy, report_
     """
     anchor = intel_anchor(appraisal)
     appraisal.collateral.add_issuers(quote.certificates)
-    instances = appraisal.policy.instances
+    instances = appraisal.instances
     return check_quote(
         appraisal.checks,
         quote,

@@ -14,6 +14,9 @@ from cloister.attestation.result import Recorder
 from cloister.attestation.roots import AMD, named_root
 from cloister.attestation.snp.report import SnpReport
 
+ACPI_TABLES = "not measured"
+"""What is known of the host's ACPI tables: programs that the kernel runs, and that no report of SEV-SNP covers."""
+
 _REQUIRED = ("snp_report",)
 _OPTIONAL = ("snp_certificates",)
 
@@ -31,7 +34,7 @@ def appraise(appraisal: EvidenceAppraisal) -> PlatformResult:
     claims = check_snp(appraisal, report, evidence.snp_certificates, policy.snp, evidence.report_data())
     checks.equal("snp-host-data", evidence.boot_configuration_digest(), report.host_data)
     image = _check_image(checks, report, policy)
-    return PlatformResult(root, image, {"root": root, **claims})
+    return PlatformResult(root, image, {"root": root, **claims, "host_acpi_tables": ACPI_TABLES})
 
 
 def _check_image(checks: Recorder, report: SnpReport, policy: Policy) -> ImageReference | None:

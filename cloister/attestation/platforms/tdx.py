@@ -37,7 +37,7 @@ def appraise(appraisal: EvidenceAppraisal) -> PlatformResult:
     checks.equal("tdx-boot-configuration", configuration, quote.report.mr_config_id)
     check_event_log(checks, log, quote.report)
     image = check_image(checks, quote.report, policy)
-    return PlatformResult(root, image, identity)
+    return PlatformResult(root, image, {**identity, "host_acpi_tables": acpi_tables(image)})
 
 
 def check_event_log(checks: Recorder, log: Ccel, report: TdReport) -> None:
@@ -77,6 +77,12 @@ def check_image(checks: Recorder, report: TdReport, policy: Policy, *, firmware:
     # What the agent measures is bound by the report data; nothing else may measure after boot.
     checks.equal("tdx-rtmr-3", bytes(len(report.rtmr3)), report.rtmr3)
     return check_debug(checks, image if matches else None, policy)
+
+
+def acpi_tables(image: ImageReference | None) -> str:
+    """What is known of the host's ACPI tables: programs that the kernel runs, and that the firmware measures."""
+    pinned = image is not None and image.tdx is not None and 0 in image.tdx.rtmrs
+    return f"measured into RTMR 0, which the policy {'pins' if pinned else 'does not pin'}"
 
 
 def check_mrtd(checks: Recorder, report: TdReport, mrtds: Sequence[bytes]) -> None:

@@ -1,4 +1,7 @@
-"""The policy: what a party demands of a machine before it trusts it. The party writes it, not the platform team."""
+"""The policy: what a party demands of a machine before it trusts it. The party writes it, not the platform team.
+
+For raw evidence there is another type, in ``evidence_policy.py``.
+"""
 
 import hashlib
 from collections.abc import Mapping
@@ -10,14 +13,13 @@ from cloister.attestation.errors import MalformedEvidence, PolicyError
 from cloister.attestation.evidence import Platform
 from cloister.attestation.gcp.policy import GcpPolicy
 from cloister.attestation.instances import Instances
-from cloister.attestation.policy import images
+from cloister.attestation.policy import document, images
+from cloister.attestation.policy.document import WHAT, PolicyKind
 from cloister.attestation.policy.images import ImageReference
 from cloister.attestation.snp.policy import SnpPolicy
 from cloister.attestation.tdx.policy import TdxPolicy
 from cloister.attestation.x509.certificate import Certificate
 from cloister.protocol import canonical, schema
-
-MAX_SIZE = 1024 * 1024
 
 SNP_PLATFORMS = (Platform.SEV_SNP, Platform.AZURE_SNP, Platform.GCP_SNP)
 """The platforms with a SEV-SNP report: a policy that accepts one needs the section ``snp``."""
@@ -35,8 +37,6 @@ _NAMED_ON = {
     "gcp": (Platform.GCP_SNP,),
 }
 """The lists of the section ``instances``, with the platforms that they apply to."""
-
-_WHAT = "The policy"
 
 
 @dataclass(frozen=True)
@@ -98,30 +98,30 @@ class Policy:
         if self.allow_local and self.platforms != (Platform.LOCAL,):
             others = ", ".join(p for p in self.platforms if p is not Platform.LOCAL) or "none"
             raise PolicyError(
-                f"{_WHAT} sets allow_local and accepts other platforms ({others}); "
+                f"{WHAT} sets allow_local and accepts other platforms ({others}); "
                 "a machine without confidentiality and one with it cannot share a policy.",
                 hint="Write one policy for local machines and another for the rest.",
             )
         if not self.allow_local and Platform.LOCAL in self.platforms:
             raise PolicyError(
-                f"{_WHAT} accepts the platform local without allow_local: true.",
+                f"{WHAT} accepts the platform local without allow_local: true.",
                 hint="A local machine keeps nothing secret from its host; set allow_local only for trials.",
             )
         if self.allow_local != (self.local is not None):
             raise PolicyError(
-                f"{_WHAT} must have the section local with the workspace's CA exactly when allow_local is true.",
+                f"{WHAT} must have the section local with the workspace's CA exactly when allow_local is true.",
                 hint="Write it again with `policy --image MANIFEST --workspace DESCRIPTOR --allow-local`.",
             )
         self._require_cloud_sections()
         self._require_judged()
         if not self.images:
-            raise PolicyError(f"{_WHAT} names no image, so it would accept no machine.")
+            raise PolicyError(f"{WHAT} names no image, so it would accept no machine.")
         self._require_snp_sections()
         self._require_tdx_sections()
         images.check(self.images)
         if self.secure_boot and 7 not in self.platform_pcrs:
             raise PolicyError(
-                f"{_WHAT} requires Secure Boot and pins no PCR 7.", hint="Add platform_pcrs: {'7': VALUE} to it."
+                f"{WHAT} requires Secure Boot and pins no PCR 7.", hint="Add platform_pcrs: {'7': VALUE} to it."
             )
 
     def _require_cloud_sections(self) -> None:
@@ -136,7 +136,7 @@ class Policy:
         for platform, (section, present) in wanted.items():
             if present != (platform in self.platforms):
                 raise PolicyError(
-                    f"{_WHAT} must have {section} exactly when it accepts the platform {platform}.",
+                    f"{WHAT} must have {section} exactly when it accepts the platform {platform}.",
                     hint=f"Add {section}, or remove {platform} from platforms."
                     if not present
                     else f"Remove {section}, or add {platform} to platforms.",
@@ -147,14 +147,14 @@ class Policy:
         without_pcrs = [platform for platform in self.platforms if platform not in VTPM_PLATFORMS]
         if without_pcrs and (self.secure_boot or self.platform_pcrs):
             raise PolicyError(
-                f"{_WHAT} pins PCRs (secure_boot or platform_pcrs) "
+                f"{WHAT} pins PCRs (secure_boot or platform_pcrs) "
                 f"and accepts {', '.join(without_pcrs)}, whose evidence has no PCRs.",
                 hint="Write a separate policy for them. With TDX, pin RTMR 0 of the image instead of Secure Boot.",
             )
         for name, platforms in _NAMED_ON.items():
             if getattr(self.instances, name, ()) and not set(platforms) & set(self.platforms):
                 raise PolicyError(
-                    f"{_WHAT} names machines in instances.{name}, but accepts no platform with such names.",
+                    f"{WHAT} names machines in instances.{name}, but accepts no platform with such names.",
                     hint=f"Remove the list, or accept one of {', '.join(platforms)}.",
                 )
 
@@ -163,7 +163,7 @@ class Policy:
         needs = [platform for platform in self.platforms if platform in SNP_PLATFORMS]
         if bool(needs) != (self.snp is not None):
             raise PolicyError(
-                f"{_WHAT} must have the section snp exactly when it accepts one of {', '.join(SNP_PLATFORMS)}.",
+                f"{WHAT} must have the section snp exactly when it accepts one of {', '.join(SNP_PLATFORMS)}.",
                 hint="Its minimum_tcb says which firmware is new enough; AMD's security bulletins have the versions.",
             )
 
@@ -172,20 +172,19 @@ class Policy:
         needs = [platform for platform in self.platforms if platform in TDX_PLATFORMS]
         if bool(needs) != (self.tdx is not None):
             raise PolicyError(
-                f"{_WHAT} must have the section tdx exactly when it accepts one of {', '.join(TDX_PLATFORMS)}.",
+                f"{WHAT} must have the section tdx exactly when it accepts one of {', '.join(TDX_PLATFORMS)}.",
                 hint="An empty section, tdx: {}, has the strict value of every member.",
             )
 
     @classmethod
     def parse(cls, data: bytes) -> Self:
-        """From JSON or YAML of at most 1 MiB. Raises FormatError or PolicyError."""
-        if data.lstrip()[:1] == b"{":
-            value = canonical.parse(data, what=_WHAT, limit=MAX_SIZE)
-        else:
-            from cloister.protocol.document import Document  # imports PyYAML, which nothing else in the verifier needs
+        """From JSON or YAML of at most 1 MiB. Raises FormatError or PolicyError, also for one for raw evidence."""
+        return cls.from_value(document.read_kind(data, PolicyKind.SESSION))
 
-            value = Document.parse(_WHAT, data).value
-        schema.validate("policy", value, what=_WHAT)
+    @classmethod
+    def from_value(cls, value: Any) -> Self:
+        """From the document's value. Raises FormatError or PolicyError."""
+        schema.validate("policy", value, what=WHAT)
         local = value.get("local")
         expected = value["boot_configuration"]
         return cls(
@@ -249,7 +248,7 @@ class Policy:
 
 
 def _read_local(value: dict[str, Any]) -> LocalPolicy:
-    text, what = value.get("authority_certificate"), f"{_WHAT}'s member local.authority_certificate"
+    text, what = value.get("authority_certificate"), f"{WHAT}'s member local.authority_certificate"
     certificate = canonical.from_base64(text, what=what) if text else None
     if certificate is not None:
         try:

@@ -13,6 +13,9 @@ _HOST = "Use a machine whose host is set up as your policy demands."
 
 SNP_CHECKS: Mapping[str, CheckInfo] = MappingProxyType(
     {
+        "snp-report-version": CheckInfo(
+            "The version of the report", "Ask the provider to update the firmware of its machines."
+        ),
         "snp-signing-key": CheckInfo(
             "The kind of key that signed the report",
             "A cloud's key (VLEK) names no chip: allow it only if you accept that.",
@@ -46,7 +49,7 @@ SNP_CHECKS: Mapping[str, CheckInfo] = MappingProxyType(
         "snp-guest-svn": CheckInfo("The security version of the guest", _LAUNCH),
         "snp-id-key": CheckInfo("The identity key of the guest", _LAUNCH),
         "snp-author-key": CheckInfo("The author key of the guest", _LAUNCH),
-        "snp-host-data": CheckInfo("The boot configuration that the machine was launched with", _LAUNCH),
+        "snp-host-data": CheckInfo("The boot configuration that the machine was launched with (HOST_DATA)", _LAUNCH),
         "snp-launch-digest": CheckInfo("The launch digest of the machine", REBUILD),
     }
 )

@@ -38,6 +38,9 @@ RESERVED: Mapping[int, tuple[str, ...]] = {
 }
 """The extensions of the reserved components, which are present and zero."""
 
+# Certificates that Genoa's ASK signs under another name: 57230, chapter 2, says so of Siena. The key service has
+# Bergamo's under Genoa, and no source says that one is named Bergamo, so such a name is unknown.
+_LINES = {**{line.value: line for line in ProductLine}, "Siena": ProductLine.GENOA}
 _STRUCT_VERSIONS = {ProductLine.MILAN: 0, ProductLine.GENOA: 0, ProductLine.TURIN: 1}
 _HWID_SIZES = {0: 64, 1: 8}
 # Key identifiers and the location of a revocation list: not checked.
@@ -84,7 +87,7 @@ class AmdExtensions:
     def product_line(self) -> ProductLine | None:
         """The line in the product name, which may end with the stepping (Milan-B0); None if unknown."""
         name = self.product_name.split("-", 1)[0]
-        line = next((line for line in ProductLine if line == name), None)
+        line = _LINES.get(name)
         return line if line is None or _STRUCT_VERSIONS[line] == self.struct_version else None
 
 

@@ -12,7 +12,7 @@ from typing import Any, Self
 from cloister.attestation.errors import PolicyError
 from cloister.attestation.result import Recorder
 from cloister.attestation.snp.products import COMPONENTS, ProductLine, TcbVersion
-from cloister.attestation.snp.report import PlatformBit, PolicyBit, SnpReport
+from cloister.attestation.snp.report import VERSIONS, PlatformBit, PolicyBit, SnpReport
 
 TCB_KINDS = ("reported", "committed", "launch", "current")
 """The TCB versions of a report: the one that the VCEK was derived from, the oldest one that the firmware can be rolled
@@ -29,6 +29,7 @@ class SnpPolicy:
     """What a SEV-SNP machine must be.
 
     minimum_tcb: for each accepted product line, the minimum of each of TCB_KINDS. A missing line is rejected.
+    minimum_report_version: the least version of the report; 2 is the oldest one that exists.
     allow_smt: accept hosts with simultaneous multithreading.
     allow_cxl: accept guests that may have memory behind CXL.
     allow_tio: accept hosts with trusted I/O.
@@ -46,6 +47,7 @@ class SnpPolicy:
     """
 
     minimum_tcb: Mapping[ProductLine, Mapping[str, TcbVersion]]
+    minimum_report_version: int = VERSIONS[0]
     allow_smt: bool = False
     allow_cxl: bool = False
     allow_tio: bool = False
@@ -95,6 +97,7 @@ class SnpPolicy:
                 for line, versions in value["minimum_tcb"].items()
             },
             **{name: value[name] for name in ("allow_smt", "allow_cxl", "allow_tio", "allow_vlek") if name in value},
+            minimum_report_version=value.get("minimum_report_version", VERSIONS[0]),
             require_crl=value.get("require_crl", True),
             max_crl_age_days=value.get("max_crl_age_days"),
             require_guest_policy=tuple(PolicyBit[name.upper()] for name in value.get("require_guest_policy", ())),
@@ -114,6 +117,7 @@ class SnpPolicy:
                 line.value: {kind: versions[kind].components() for kind in TCB_KINDS}
                 for line, versions in self.minimum_tcb.items()
             },
+            "minimum_report_version": self.minimum_report_version,
             "allow_smt": self.allow_smt,
             "allow_cxl": self.allow_cxl,
             "allow_tio": self.allow_tio,
@@ -134,9 +138,9 @@ class SnpPolicy:
         return value
 
 
-def check_guest(checks: Recorder, report: SnpReport, section: SnpPolicy) -> None:
+def check_guest(checks: Recorder, report: SnpReport, section: SnpPolicy, vmpl: int = VMPL) -> None:
     """Privilege level, rights and version of the guest, and who signed its identity block."""
-    checks.record("snp-vmpl", report.vmpl == VMPL, str(VMPL), str(report.vmpl))
+    checks.record("snp-vmpl", report.vmpl == vmpl, str(vmpl), str(report.vmpl))
     bits = report.policy_bits()
     for name, bit in (("snp-debug", PolicyBit.DEBUG), ("snp-migration", PolicyBit.MIGRATE_MA)):
         checks.record(name, bit not in bits, f"{bit.name} clear", f"{bit.name} {'set' if bit in bits else 'clear'}")
@@ -152,7 +156,7 @@ def check_guest(checks: Recorder, report: SnpReport, section: SnpPolicy) -> None
     checks.record("snp-guest-svn", report.guest_svn >= least, f"at least {least}", str(report.guest_svn))
 
     keys = (
-        ("snp-id-key", section.id_key_digests, report.id_key_digest, True),
+        ("snp-id-key", section.id_key_digests, report.id_key_digest, any(report.id_key_digest)),
         ("snp-author-key", section.author_key_digests, report.author_key_digest, report.has_author_key),
     )
     for name, digests, digest, present in keys:

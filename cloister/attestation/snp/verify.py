@@ -16,7 +16,7 @@ from cloister.attestation.roots import Anchor
 from cloister.attestation.snp.certificates import EndorsementCertificate
 from cloister.attestation.snp.chain import check_period, check_revocation, find_chain
 from cloister.attestation.snp.collateral import AmdCollateral
-from cloister.attestation.snp.policy import SnpPolicy, check_guest, check_platform, check_tcb
+from cloister.attestation.snp.policy import VMPL, SnpPolicy, check_guest, check_platform, check_tcb
 from cloister.attestation.snp.products import ProductLine
 from cloister.attestation.snp.report import SigningKey, SnpReport
 
@@ -35,13 +35,17 @@ def check_report(
     at: datetime,
     anchors: Sequence[Anchor],
     chip_ids: Sequence[bytes] = (),
+    vmpl: int = VMPL,
 ) -> dict[str, str]:
     """Records every check of ``SNP_NAMES`` and returns claims about the machine.
 
     ``report_data`` are the 64 bytes that the report must carry, None to skip that check. ``anchors`` are AMD's.
-    ``chip_ids`` are the chips that the policy accepts, any chip if empty.
+    ``chip_ids`` are the chips that the policy accepts, any chip if empty. ``vmpl`` is the level that must have
+    requested the report.
     """
     leaf = find_leaf(report, collateral.leaves)
+    least = section.minimum_report_version
+    checks.record("snp-report-version", report.version >= least, f"at least {least}", str(report.version))
     allowed = (SigningKey.VCEK, SigningKey.VLEK) if section.allow_vlek else (SigningKey.VCEK,)
     kind = report.signing_key
     checks.record("snp-signing-key", kind in allowed, " or ".join(key.name for key in allowed), kind.name)
@@ -62,10 +66,11 @@ def check_report(
         checks.equal("snp-report-data", report_data, report.report_data)
     if chip_ids:
         chip = report.chip(line) if line else report.chip_id
-        checks.record("snp-instance", chip in chip_ids, " or ".join(one.hex() for one in chip_ids), chip.hex())
+        found = chip.hex() if any(chip) else "absent: the host masks it"
+        checks.record("snp-instance", chip in chip_ids, " or ".join(one.hex() for one in chip_ids), found)
     else:
         checks.not_applicable("snp-instance", "the policy names no chips", report.chip_id.hex())
-    check_guest(checks, report, section)
+    check_guest(checks, report, section, vmpl)
     check_platform(checks, report, section)
     check_tcb(checks, report, line, section)
     return _claims(report, leaf, line, listed)

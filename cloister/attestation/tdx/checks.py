@@ -33,6 +33,7 @@ _QUOTE = {
     "tdx-platform-instance": CheckInfo(
         "The platform that the machine runs on", "Ask the provider why the machine has moved."
     ),
+    "tdx-report-version": CheckInfo("The version of the TD report", _HOST),
     "tdx-mr-signer-seam": CheckInfo("The signer of the TDX module", _UPDATE),
     "tdx-seam-attributes": CheckInfo("The attributes of the TDX module", _UPDATE),
     "tdx-mr-seam": CheckInfo("The TDX module", _UPDATE),

@@ -182,11 +182,20 @@ def check_age(
     least = section.min_tcb_evaluation_data_number
     numbers = [one.evaluation_number for one in statements]
     if least is None:
-        checks.not_applicable("tdx-tcb-evaluation-number", "the policy sets no limit", ", ".join(map(str, numbers)))
+        checks.not_applicable("tdx-tcb-evaluation-number", "the policy sets no limit", evaluation_numbers(statements))
     elif numbers:
-        checks.record("tdx-tcb-evaluation-number", min(numbers) >= least, f"at least {least}", str(min(numbers)))
+        found = evaluation_numbers(statements)
+        checks.record("tdx-tcb-evaluation-number", min(numbers) >= least, f"at least {least}", found)
     else:
         checks.not_applicable("tdx-tcb-evaluation-number", "there is no statement that is signed")
+
+
+def evaluation_numbers(statements: Sequence[SignedStatement]) -> str:
+    """The number of Intel's evaluation, for messages. Where TCB info and QE identity differ, the lower one counts."""
+    numbers = sorted({one.evaluation_number for one in statements})
+    if len(numbers) < 2:
+        return "".join(map(str, numbers))
+    return f"{numbers[0]}, the lower one of TCB info and QE identity; the other has {numbers[1]}"
 
 
 def tcb_infos_for(pck: Pck, collateral: IntelCollateral) -> list[TcbInfo]:

@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from cloister.attestation.errors import PolicyError
 from cloister.attestation.result import Recorder
-from cloister.attestation.tdx.quote import TdReport
+from cloister.attestation.tdx.quote import BODY_TD_1_0, BODY_TD_1_5, TdReport
 from cloister.attestation.tdx.tcb_info import TcbStatus
 from cloister.attestation.tdx.tcb_status import Evaluation
 from cloister.protocol import canonical
@@ -26,6 +26,9 @@ MIGRATABLE = 1 << 29
 SEPT_VE_DISABLE = 1 << 28
 PKS = 1 << 30
 KEY_LOCKER = 1 << 31
+
+REPORT_VERSIONS = {BODY_TD_1_0: "1.0", BODY_TD_1_5: "1.5"}
+"""The versions of a TD report by the type of a quote's body, the oldest first."""
 
 _WHAT = "The policy's section tdx"
 _MR_SIZE = 48
@@ -89,7 +92,9 @@ class TdxPolicy:
     mr_seams: accepted TDX modules; empty accepts any module of the signer.
     mr_owner: MROWNER, zeros by default.
     mr_owner_config: MROWNERCONFIG, zeros by default.
-    service_tds: accepted values of MR_SERVICETD besides zeros.
+    service_tds: accepted values of MR_SERVICETD besides zeros; with any, a TD report must have that field.
+    minimum_report_version: the least version of the TD report, 1.0 or 1.5. A TD report 1.0 does not say which service
+        TDs are bound nor which TDX module runs now, and the host chooses the version.
     """
 
     attributes_required: int = SEPT_VE_DISABLE
@@ -108,6 +113,7 @@ class TdxPolicy:
     mr_owner: bytes = _ZERO
     mr_owner_config: bytes = _ZERO
     service_tds: tuple[bytes, ...] = ()
+    minimum_report_version: str = REPORT_VERSIONS[BODY_TD_1_0]
 
     def __post_init__(self) -> None:
         """Rules that hold between members. Raises PolicyError."""
@@ -118,6 +124,8 @@ class TdxPolicy:
             )
         if self.attributes_required & ~self.attributes_allowed:
             raise PolicyError(f"{_WHAT} requires attributes that it does not allow.")
+        if self.minimum_report_version not in REPORT_VERSIONS.values():
+            raise PolicyError(f"{_WHAT} demands a TD report of a version that does not exist; it may be 1.0 or 1.5.")
         if TcbStatus.REVOKED in self.tcb_statuses:
             raise PolicyError(f"{_WHAT} accepts platforms that Intel has revoked.")
         if not self.tcb_statuses:
@@ -167,6 +175,7 @@ class TdxPolicy:
             "mr_owner": self.mr_owner.hex(),
             "mr_owner_config": self.mr_owner_config.hex(),
             "service_tds": [digest.hex() for digest in self.service_tds],
+            "minimum_report_version": self.minimum_report_version,
         }
         if self.up_to_date_as_of is not None:
             value["up_to_date_as_of"] = self.up_to_date_as_of.isoformat()
@@ -224,6 +233,9 @@ def check_status(checks: Recorder, evaluation: Evaluation, section: TdxPolicy) -
 
 def check_domain(checks: Recorder, report: TdReport, section: TdxPolicy) -> None:
     """The policy accepts the TDX module and how the host started the TD."""
+    version = REPORT_VERSIONS[report.body]
+    least = section.minimum_report_version
+    checks.record("tdx-report-version", version >= least, f"at least {least}", version)
     checks.equal("tdx-mr-signer-seam", section.mr_signer_seam, report.mr_signer_seam)
     checks.equal("tdx-seam-attributes", _ZERO_ATTRIBUTES, report.seam_attributes)
     if section.mr_seams:
@@ -246,7 +258,10 @@ def check_domain(checks: Recorder, report: TdReport, section: TdxPolicy) -> None
     checks.equal("tdx-mr-owner", section.mr_owner, report.mr_owner)
     checks.equal("tdx-mr-owner-config", section.mr_owner_config, report.mr_owner_config)
     service = report.mr_service_td
-    if service is None:
+    if service is None and section.service_tds:
+        named = " or ".join(digest.hex() for digest in section.service_tds)
+        checks.record("tdx-service-td", False, f"none or {named}", "absent in a TD report 1.0")
+    elif service is None:
         checks.not_applicable("tdx-service-td", "a TD report 1.0 does not name them")
     else:
         accepted = (bytes(len(service)), *section.service_tds)

@@ -100,6 +100,11 @@ class TdReport:
         """RTMR 0 to 3."""
         return self.rtmr0, self.rtmr1, self.rtmr2, self.rtmr3
 
+    @property
+    def body(self) -> int:
+        """The type of quote body that has these fields: that of a TD report 1.0 or 1.5."""
+        return BODY_TD_1_0 if self.mr_service_td is None else BODY_TD_1_5
+
 
 @dataclass(frozen=True)
 class EnclaveReport:

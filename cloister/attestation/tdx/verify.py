@@ -21,6 +21,7 @@ from cloister.attestation.tdx.collateral import (
     IntelCollateral,
     check_age,
     check_statement,
+    evaluation_numbers,
     is_signed_by,
     is_signed_with,
     pck_path,
@@ -96,6 +97,7 @@ def check_quote(
         "advisories": ", ".join(evaluation.advisories) if evaluation else "",
         "tcb_info": info.period() if info else "none",
         "qe_identity": identity.period() if identity else "none",
+        "tcb_evaluation": evaluation_numbers(statements) or "none",
         "crl": lists.period() if lists else "none",
     }
     return identities | {f"rtmr{index}": value.hex() for index, value in enumerate(quote.report.rtmrs)}

@@ -11,6 +11,7 @@ from cloister.attestation.testkit.google import GcpSnpMachine, GcpTd, Google
 from cloister.attestation.testkit.intel import Intel
 from cloister.attestation.testkit.machine import LocalMachine
 from cloister.attestation.testkit.microsoft import AzureSnpMachine, AzureTdxMachine, Paravisor
+from cloister.attestation.testkit.raw import bare, evidence_policy
 from cloister.attestation.testkit.snp import SnpMachine
 from cloister.attestation.testkit.td import Td, encode_ccel
 from cloister.attestation.testkit.tpm import RsaTpm, SoftwareTpm
@@ -32,6 +33,8 @@ __all__ = [
     "SnpMachine",
     "SoftwareTpm",
     "Td",
+    "bare",
     "encode_ccel",
     "encode_event_log",
+    "evidence_policy",
 ]

@@ -1,6 +1,7 @@
 """Shows a first policy: its values and who can confirm each, then the file and the commands that follow."""
 
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,25 +37,27 @@ class PolicyReport:
                     "digest": started.policy.digest().hex(),
                     "taken": [vars(one) for one in started.taken_over],
                     "unfilled": [vars(one) for one in started.open],
+                    "rejected": list(started.rejected),
                     "next": list(steps),
                 }
             )
             return
         print(f"Written: {self.path}")
-        if steps:
-            _print_steps(started, steps)
+        if steps and started.session_policy is not None:
+            _print_steps(started, steps, started.session_policy.boot_configuration.cvms)
 
     def next_steps(self, started: "FirstPolicy") -> tuple[str, ...]:
         """Return the commands for a policy with open members: for its first CVM, with files beside the policy.
 
         Raises InputError when the environment does not say whether to ask the vendors.
         """
-        if not started.open:
+        policy = started.session_policy
+        if not started.open or policy is None:
             return ()
-        settings, cvm = self.settings, started.policy.boot_configuration.cvms[0]
+        settings, cvm = self.settings, policy.boot_configuration.cvms[0]
         evidence, filled = self.path.with_name(f"{cvm}-evidence.json"), self.path.with_name(f"{cvm}-policy.json")
         vendors = () if settings.fetches_by_default() else ("--fetch",)
-        if started.policy.gcp is not None and settings.configured("collateral") is None:
+        if policy.gcp is not None and settings.configured("collateral") is None:
             vendors = ("--collateral", "collateral", *vendors)  # for Google's root, which no service returns
         workspace = settings.typed("workspace")
         descriptor = ("--workspace", workspace) if workspace else ()
@@ -72,9 +75,10 @@ def _print_values(started: "FirstPolicy") -> None:
         if one.fingerprint:
             print(f"    fingerprint   {one.fingerprint}")
         print(f"    confirm with  {one.confirm_with}")
-    if started.policy.allow_local:
+    policy = started.session_policy
+    if policy is not None and policy.allow_local:
         print("\n  allow_local: this machine keeps nothing secret from its host. Use it for trials only.")
-    if started.policy.allow_debug:
+    if policy is not None and policy.allow_debug:
         print("\n  allow_debug: the host can log in to this image. Use it for trials only.")
     if started.open:
         print(
@@ -85,15 +89,18 @@ def _print_values(started: "FirstPolicy") -> None:
         print(f"\n  {one.member}: {one.value}")
         print(f"    meaning       {one.meaning}")
         print(f"    known by      {one.provided_by}")
+    if started.rejected:
+        print("\nThe policy keeps its strict values, and the evidence fails them. Your policy will reject it:")
+    for sentence in started.rejected:
+        print(f"\n  {sentence}")
     print()
 
 
-def _print_steps(started: "FirstPolicy", steps: tuple[str, ...]) -> None:
+def _print_steps(started: "FirstPolicy", steps: tuple[str, ...], cvms: Sequence[str]) -> None:
     print(f"It rejects every machine until the {len(started.open)} members above are filled in. Do this next:")
     print("`attest` rejects the machine (exit code 3) but saves its evidence; the second command makes your policy")
     print("from that evidence.\n")
     for step in steps:
         print(f"  {step}")
-    cvms = started.policy.boot_configuration.cvms
     if len(cvms) > 1:
         print(f"\nRepeat this for each machine: {', '.join(cvms)}.")

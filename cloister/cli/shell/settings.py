@@ -22,6 +22,7 @@ from cloister.cli.shell.verb import verb
 from cloister.errors import InputError
 
 if TYPE_CHECKING:
+    from cloister.attestation.policy.either import AnyPolicy
     from cloister.attestation.policy.policy import Policy
     from cloister.client.collateral.sources import CollateralSources
     from cloister.client.files.keys import Key
@@ -93,6 +94,17 @@ class Settings:
                 hint="Set CLOISTER_POLICY or pass --policy; `policy` starts one.",
             )
         return self.party.policy
+
+    def any_policy(self) -> "AnyPolicy":
+        """The policy of either kind, for recorded evidence. There is no default."""
+        path = self.path("policy")
+        if path is None:
+            raise InputError(
+                "No policy is set, and without one nothing is trusted.",
+                hint="Set CLOISTER_POLICY or pass --policy; `policy --from-evidence FILE` starts one for a report or "
+                "quote.",
+            )
+        return client.load_any_policy(path)
 
     def manifest(self) -> "Manifest":
         """The party's copy of the manifest."""

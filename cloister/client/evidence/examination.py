@@ -8,6 +8,8 @@ from pathlib import Path
 from cloister.attestation.collateral_source import Collateral
 from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.evidence import Evidence
+from cloister.attestation.policy.document import not_for_evidence, not_for_sessions
+from cloister.attestation.policy.either import AnyPolicy
 from cloister.attestation.policy.policy import Policy
 from cloister.attestation.raw_evidence import Raw, RawHcl, RawVerdict, verify_raw
 from cloister.attestation.result import Verdict, failed_names
@@ -53,7 +55,7 @@ class Examination:
 
 def verify_evidence(
     paths: Sequence[FilePath],
-    policy: Policy,
+    policy: AnyPolicy,
     *,
     at: datetime.datetime | None = None,
     report_data: bytes | None = None,
@@ -64,7 +66,7 @@ def verify_evidence(
 
     Args:
         paths: one bundle, report or quote, and the files that belong to it.
-        policy: the party's policy.
+        policy: for a bundle the party's policy, for a report or quote a policy for raw evidence.
         at: time of the appraisal, aware; None for now.
         report_data: the bytes that the evidence must be bound to; None for any.
         collateral: for what the files do not contain; None for none.
@@ -75,7 +77,7 @@ def verify_evidence(
 
     Raises:
         InputError: a file is not evidence, or the report data has a length that such evidence cannot have.
-        PolicyError: the policy does not fit the evidence.
+        PolicyError: the policy is of the other kind.
     """
     try:
         given, with_it = evidence_files.load([Path(path) for path in paths])
@@ -99,13 +101,17 @@ def _require_size(given: Evidence | Raw, report_data: bytes) -> None:
 
 def _judged(
     given: Evidence | Raw,
-    policy: Policy,
+    policy: AnyPolicy,
     collateral: Collateral,
     at: datetime.datetime,
     report_data: bytes | None,
     roots: tuple[Anchor, ...],
 ) -> Verdict | RawVerdict:
     if isinstance(given, Evidence):
+        if not isinstance(policy, Policy):
+            raise not_for_sessions()
         purpose = RecordingPurpose(report_data)
         return verify(given, policy, purpose=purpose, at=at, collateral=collateral, roots=roots)
+    if isinstance(policy, Policy):
+        raise not_for_evidence()
     return verify_raw(given, policy, report_data=report_data, at=at, collateral=collateral, roots=roots)

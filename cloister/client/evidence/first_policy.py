@@ -1,16 +1,22 @@
 """Starting a party's own policy, from a workspace descriptor or from what a machine showed."""
 
 import datetime
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from os import PathLike
 from pathlib import Path
 
+from cloister.attestation.collateral_source import Collateral
 from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.evidence import Evidence
-from cloister.attestation.first_policy import from_evidence
+from cloister.attestation.first_policy import from_evidence, from_raw
 from cloister.attestation.first_policy.from_manifest import AdoptedValue, policy_from_manifest
 from cloister.attestation.first_policy.placeholders import Placeholder, placeholders
+from cloister.attestation.first_policy.strict import explain
+from cloister.attestation.policy.either import AnyPolicy
 from cloister.attestation.policy.policy import Policy
+from cloister.attestation.raw_evidence import Raw
+from cloister.attestation.result import Check
 from cloister.attestation.roots import VENDORS, Anchor
 from cloister.client.collateral.sources import CollateralSources
 from cloister.client.evidence import evidence_files, policy_file
@@ -27,12 +33,19 @@ class FirstPolicy:
     """A policy to be confirmed by its party.
 
     ``taken_over`` has every value that rests on someone else's word, in the order of the policy. ``open`` has the
-    members that are still placeholders: while there are any, the policy rejects every machine.
+    members that are still placeholders: while there are any, the policy rejects every machine. ``rejected`` has a
+    sentence for every check that the evidence itself fails, because a first policy is strict.
     """
 
-    policy: Policy
+    policy: AnyPolicy
     taken_over: tuple[AdoptedValue, ...]
     open: tuple[Placeholder, ...]
+    rejected: tuple[str, ...] = ()
+
+    @property
+    def session_policy(self) -> Policy | None:
+        """The policy if it is one for sessions; None for raw evidence."""
+        return self.policy if isinstance(self.policy, Policy) else None
 
     def __repr__(self) -> str:
         return one_line(f"FirstPolicy: {len(self.taken_over)} values to confirm, {len(self.open)} open")
@@ -47,6 +60,11 @@ class FirstPolicy:
             "Your policy takes these values from others. Confirm each",
             TextTable.of(columns, taken),
             *((Sentences((said,), warning=True), TextTable.of(open_columns, still)) if still else ()),
+            *(
+                (Sentences(("The evidence fails this policy, which is strict.", *self.rejected), warning=True),)
+                if self.rejected
+                else ()
+            ),
         )
 
 
@@ -84,52 +102,73 @@ def start_policy(
 
 
 def policy_from_evidence(
-    image: FilePath,
-    evidence: FilePath,
+    image: FilePath | None,
+    evidence: FilePath | Sequence[FilePath],
     *,
     collateral: CollateralSources | None = None,
     at: datetime.datetime | None = None,
     roots: tuple[Anchor, ...] = VENDORS,
 ) -> FirstPolicy:
-    """Start a policy from a bundle of evidence, which must be genuine.
+    """Start a policy from evidence, which must be genuine.
 
     Args:
-        image: the manifest of the image that the party trusts.
-        evidence: a bundle of `attest --save`.
-        collateral: for what the bundle does not carry; None for none.
+        image: for a bundle, the manifest of the image that the party trusts; None for a report or quote.
+        evidence: a bundle of `attest --save`; or a report or quote, and the files that belong to it.
+        collateral: for what the files do not have; None for none.
         at: time of the appraisal, aware; None for now.
         roots: the vendors' roots to trust.
 
     Returns:
-        The policy, which is not written yet.
+        The policy, which is not written yet: for a report or quote, one for raw evidence.
 
     Raises:
-        InputError: a file cannot be read, or is a bare report or quote.
+        InputError: a file cannot be read, or is not evidence.
         PolicyError: the evidence does not make a policy.
         ProofError: the evidence is not genuine.
     """
-    image = Path(image)
-    evidence = Path(evidence)
+    paths = [Path(path) for path in ([evidence] if isinstance(evidence, (str, PathLike)) else evidence)]
+    moment = at or datetime.datetime.now(datetime.UTC)
+    problems: tuple[str, ...] = ()
     try:
-        given, with_it = evidence_files.load([evidence])
-        if not isinstance(given, Evidence):
-            raise InputError(
-                f"{evidence} is a bare report or quote, which names no machine.",
-                hint="Pass a bundle of `attest --save`; `verify-evidence` appraises reports and quotes.",
-            )
+        given, with_it = evidence_files.load(paths)
         known, problems = (collateral or CollateralSources()).for_files(given, with_it)
-        manifest = load_image(image)
-        try:
-            policy, taken, _ = from_evidence.policy_from_evidence(
-                given, manifest, at=at or datetime.datetime.now(datetime.UTC), collateral=known, roots=roots
-            )
-        except MalformedEvidence:
-            raise
-        except ProofError as error:  # perhaps because of collateral that could not be fetched
-            raise ProofError("\n".join((error.message, *problems)), hint=error.hint) from error
+        if isinstance(given, Evidence):
+            return _from_bundle(given, image, known, moment, roots)
+        return _from_raw(given, image, known, moment, roots)
     except MalformedEvidence as error:
-        raise InputError(f"{evidence}: {error.message}") from error
-    return FirstPolicy(policy, taken, placeholders(policy))
+        raise InputError(f"{', '.join(map(str, paths))}: {error.message}") from error
+    except ProofError as error:  # perhaps because of collateral that could not be fetched
+        raise ProofError("\n".join((error.message, *problems)), hint=error.hint) from error
+
+
+def _from_bundle(
+    given: Evidence, image: FilePath | None, known: Collateral, at: datetime.datetime, roots: tuple[Anchor, ...]
+) -> FirstPolicy:
+    if image is None:
+        raise InputError(
+            "A bundle of a machine needs the manifest of the image that the machine should run.",
+            hint="Pass --image MANIFEST: of an image that you rebuilt, or that someone signed whom you chose.",
+        )
+    policy, taken, verdict = from_evidence.policy_from_evidence(
+        given, load_image(Path(image)), at=at, collateral=known, roots=roots
+    )
+    return FirstPolicy(policy, taken, placeholders(policy), _rejected(verdict.failures))
+
+
+def _from_raw(
+    given: Raw, image: FilePath | None, known: Collateral, at: datetime.datetime, roots: tuple[Anchor, ...]
+) -> FirstPolicy:
+    if image is not None:
+        raise InputError(
+            "A bare report or quote does not show which image of Cloister's a machine runs.",
+            hint="Omit --image: its policy pins what it shows. For a session, pass a bundle of `attest --save`.",
+        )
+    policy, taken, verdict = from_raw.policy_from_raw(given, at=at, collateral=known, roots=roots)
+    return FirstPolicy(policy, taken, (), _rejected(verdict.failures))
+
+
+def _rejected(failures: Sequence[Check]) -> tuple[str, ...]:
+    return tuple(explain(check) for check in failures)
 
 
 def write_first_policy(

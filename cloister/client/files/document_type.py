@@ -5,6 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from cloister.attestation.policy.evidence_policy import EvidencePolicy
 from cloister.attestation.policy.policy import Policy
 from cloister.errors import InputError
 from cloister.protocol.descriptor import Descriptor
@@ -13,6 +14,7 @@ from cloister.protocol.invitation import Invitation, InvitationAnswer
 from cloister.protocol.manifest import Manifest
 
 POLICY = "a policy"
+EVIDENCE_POLICY = "a policy for raw evidence"
 DESCRIPTOR = "a workspace descriptor"
 COMPUTATION = "the manifest of a computation"
 IMAGE = "the manifest of an image"
@@ -23,6 +25,7 @@ _TYPES: dict[str, Callable[[bytes], Any]] = {
     COMPUTATION: Manifest.parse,
     IMAGE: ImageManifest.parse,
     POLICY: Policy.parse,
+    EVIDENCE_POLICY: EvidencePolicy.parse,
     DESCRIPTOR: Descriptor.parse,
     INVITATION: Invitation.parse,
     ANSWER: InvitationAnswer.parse,
@@ -41,6 +44,7 @@ def of(data: bytes) -> str:
 
 def mistaken(path: Path, data: bytes, wanted: str, error: InputError, *, hint: str = "") -> InputError:
     """The error for ``data``, which is not ``wanted`` according to ``error``: with its actual type, if known."""
-    if found := of(data):
+    found = of(data)
+    if found and (wanted, found) != (POLICY, EVIDENCE_POLICY):  # the error says what each of the two is for
         return InputError(f"{path} is {found}, not {wanted}.", hint="Name the right file.")
     return InputError(f"{path}: {error.message}", hint=hint or error.hint)

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Self
 
 from cloister import environment
+from cloister.attestation.policy.document import not_for_sessions
+from cloister.attestation.policy.evidence_policy import EvidencePolicy
 from cloister.attestation.policy.policy import Policy
 from cloister.client.collateral.folder import load_collateral
 from cloister.client.collateral.network import VendorServices
@@ -67,6 +69,8 @@ class Party:
                 accepts that. By default it does not: the error has the difference, and a name for `accept_change`.
             noted: called with a sentence about what is accepted for the first time.
         """
+        if isinstance(policy, EvidencePolicy):  # a type checker would say so; without one, nothing may be opened
+            raise not_for_sessions()
         self._confirm = confirm
         self._noted = noted
         self._key = key

@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from cloister import userfile
-from cloister.attestation.binding import SessionBinding
 from cloister.attestation.evidence import MAX_JSON, Evidence
 from cloister.attestation.policy.policy import Policy
 from cloister.attestation.result import Verdict
-from cloister.attestation.verifier import ReceiptPurpose, SessionPurpose, verify
+from cloister.attestation.verifier import RecordingPurpose, verify
 from cloister.client.collateral.sources import CollateralSources
 from cloister.client.computation.events import evidence_path
 from cloister.client.evidence.verdict import check_table
@@ -130,7 +129,7 @@ def check_log(
         recorder.check(measured, auditor.manifest)
     if auditor.demands_approvals:
         recorder.check("No result was released before every approval was given", auditor.approvals)
-    judged = "The evidence is accepted by your policy"
+    judged = "The evidence passes your policy, as a recording"
     if evidence is None or policy is None:
         recorder.skip(judged, "no evidence" if evidence is None else "no policy: --policy FILE")
     else:
@@ -228,20 +227,14 @@ class _Auditor:
         return [one.event for one in self.records if one.event.kind is EventKind.MANIFEST]
 
     def judge(self, policy: Policy, sources: CollateralSources) -> str:
-        """The verdict as of now. The evidence's own binding is expected, because its session or receipt is not here."""
+        """The verdict as of now, on a recording: the session or receipt that the evidence was made for is not here."""
         evidence = self._named()
-        binding = evidence.binding
-        if isinstance(binding, SessionBinding):
-            purpose: SessionPurpose | ReceiptPurpose = SessionPurpose(
-                binding.nonce, binding.tls_key_digest, binding.hpke_key_digest
-            )
-        else:
-            purpose = ReceiptPurpose(binding.payload_digest, binding.log_head)
         collateral, _ = sources.for_evidence(evidence)
         now = datetime.datetime.now(datetime.UTC)
-        self.verdict = verify(evidence, policy, purpose=purpose, at=now, collateral=collateral)
-        self.verdict.require_accepted()
-        return f"{self.verdict.platform}, {'confidential' if self.verdict.confidential else 'not confidential'}"
+        self.verdict = verify(evidence, policy, purpose=RecordingPurpose(), at=now, collateral=collateral)
+        self.verdict.require_genuine()
+        kind = "confidential" if self.verdict.confidential else "not confidential"
+        return f"{self.verdict.platform}, {kind}, as a recording"
 
     def _named(self) -> Evidence:
         if self._evidence is None:

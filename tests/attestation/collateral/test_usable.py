@@ -23,7 +23,7 @@ from cloister.attestation.errors import CollateralError
 from cloister.attestation.evidence import Evidence
 from cloister.attestation.raw_evidence import RawSnp, RawTdx, RawVerdict, verify_raw
 from cloister.attestation.result import Skipped, Verdict
-from cloister.attestation.testkit import LocalMachine, SnpMachine, Td
+from cloister.attestation.testkit import LocalMachine, SnpMachine, Td, evidence_policy
 from cloister.attestation.verifier import SessionPurpose, verify
 from cloister.attestation.x509.certificate import Certificate
 from cloister.attestation.x509.crl import RevocationList
@@ -135,7 +135,12 @@ def bare() -> RawVerdict:
     assert quote is not None
     contents = {**GOOD, CERTIFICATE: (JUNK, *GOOD[CERTIFICATE])}
     return verify_raw(
-        RawTdx(quote), TD.policy(), report_data=None, at=AT, collateral=InMemory(contents), roots=(TD.intel.anchor(),)
+        RawTdx(quote),
+        evidence_policy(TD.policy()),
+        report_data=None,
+        at=AT,
+        collateral=InMemory(contents),
+        roots=(TD.intel.anchor(),),
     )
 
 
@@ -199,7 +204,9 @@ def test_certificates_in_a_quote_or_table_may_have_signed_collateral() -> None:
     assert quote is not None
     contents = InMemory({**GOOD, CRL: (*GOOD[CRL], forged(CRL))})
     anchor = (TD.intel.anchor(),)
-    bare = verify_raw(RawTdx(quote), TD.policy(), report_data=None, at=AT, collateral=contents, roots=anchor)
+    bare = verify_raw(
+        RawTdx(quote), evidence_policy(TD.policy()), report_data=None, at=AT, collateral=contents, roots=anchor
+    )
     assert [one.kind for one in bare.skipped] == [CRL]
 
     snp = SnpMachine.create_at(AT)
@@ -210,7 +217,7 @@ def test_certificates_in_a_quote_or_table_may_have_signed_collateral() -> None:
     assert found.accepted
     assert [one.digest for one in found.skipped] == [hashlib.sha256(lists[1]).digest()]
     raw = RawSnp(evidence.snp_report or b"", evidence.snp_certificates)
-    genuine = verify_raw(raw, snp.policy(), report_data=None, at=AT, collateral=brought, roots=roots)
+    genuine = verify_raw(raw, evidence_policy(snp.policy()), report_data=None, at=AT, collateral=brought, roots=roots)
     assert [one.digest for one in genuine.skipped] == [hashlib.sha256(lists[1]).digest()]
 
 

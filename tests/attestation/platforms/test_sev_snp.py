@@ -139,6 +139,9 @@ CASES: Mapping[str, Callable[[SnpMachine], Case]] = {
     "runtime-manifest": lambda m: changed(
         m, runtime_log=(*entries(m)[:2], Measurement(MeasurementKind.MANIFEST, OTHER))
     ),
+    "snp-report-version": lambda m: reported(m, version=2).but(
+        policy=m.policy(snp=m.section(minimum_report_version=3))
+    ),
     "snp-signing-key": signed_for_a_cloud,
     "snp-product": other_line,
     "snp-chain": lambda m: good(m).but(roots=(Amd.create(AT).anchor(),)),

@@ -23,7 +23,7 @@ from cloister.attestation.roots import Anchor
 from cloister.attestation.tdx.certificates import PCK_ISSUERS, PCK_NAME, SIGNER_NAME
 from cloister.attestation.tdx.policy import TdxPolicy
 from cloister.attestation.tdx.tcb_info import TcbStatus
-from cloister.attestation.testkit import BootEvent, Intel, Td, encode_ccel
+from cloister.attestation.testkit import BootEvent, Intel, Td, encode_ccel, evidence_policy
 from cloister.attestation.testkit.intel import ROOT_NAME, certify
 from cloister.attestation.tpm.runtimelog import Measurement, MeasurementKind
 from cloister.attestation.verifier import ReceiptPurpose, SessionPurpose, verify
@@ -266,6 +266,9 @@ CASES: Mapping[str, Callable[[Td], Case]] = {
     "tdx-tcb-status": lambda t: stated(t, lambda info: info["tcbLevels"][0].update(tcbStatus="SWHardeningNeeded")),
     "tdx-advisories": lambda t: stated(t, lambda info: info["tcbLevels"][0].update(advisoryIDs=["INTEL-SA-00001"])),
     "tdx-platform-instance": lambda t: good(t).but(policy=t.policy(instances=Instances(ppids=(b"q" * 16,)))),
+    "tdx-report-version": lambda t: reported(t, tee_tcb_svn2=None, mr_service_td=None).but(
+        policy=t.policy(tdx=TdxPolicy(minimum_report_version="1.5"))
+    ),
     "tdx-mr-signer-seam": lambda t: demanded(t, mr_signer_seam=OTHER_48),
     "tdx-seam-attributes": lambda t: stated(
         t, lambda info: info["tdxModuleIdentities"][0].update(attributesMask="FE" + "FF" * 7)
@@ -331,6 +334,7 @@ def test_verdict_names_identity_root_and_time(td: Td) -> None:
         "mr_seam": report.mr_seam.hex(),
         "mr_td": report.mr_td.hex(),
         **{f"rtmr{index}": value.hex() for index, value in enumerate(report.rtmrs)},
+        "host_acpi_tables": "measured into RTMR 0, which the policy does not pin",
     }
     of_intel = {
         "tcb_status": "SWHardeningNeeded",
@@ -339,10 +343,32 @@ def test_verdict_names_identity_root_and_time(td: Td) -> None:
         "tcb_info": "of 2026-02-20T00:00:00.000Z, next due 2026-03-30T12:00:00.000Z, evaluation data 18",
         "qe_identity": "of 2026-02-28T12:00:00.000Z, next due 2026-03-30T12:00:00.000Z, evaluation data 18",
         "crl": "of 2026-02-27T12:00:00.000Z, next due 2026-03-29T12:00:00.000Z",
+        "tcb_evaluation": "18",
     }
     missing = {**dict.fromkeys(of_intel, "none"), "advisories": ""}
     for case_, said in ((one, of_intel), (one.but(collateral=InMemory()), missing)):
         assert case_.verdict().claims.identity == {**of_the_quote, **said}
+
+
+def test_lower_evaluation_of_tcb_info_and_qe_identity_counts(td: Td) -> None:
+    info = td.intel.tcb_info()
+    info["tcbEvaluationDataNumber"] = 19
+    one = good(td).but(collateral=td.intel.collateral(tcb_info=info))
+    said = "18, the lower one of TCB info and QE identity; the other has 19"
+    assert names(one.verdict()) == []
+    assert one.verdict().claims.identity["tcb_evaluation"] == said
+    demanding = one.but(policy=td.policy(tdx=TdxPolicy(min_tcb_evaluation_data_number=19))).verdict()
+    assert [(check.name, check.found) for check in demanding.failures] == [("tdx-tcb-evaluation-number", said)]
+
+
+def test_verdict_says_whether_the_hosts_acpi_tables_are_pinned(td: Td) -> None:
+    assert good(td).verdict().claims.identity["host_acpi_tables"].endswith("does not pin")
+    image = td.image()
+    assert image.tdx is not None
+    rtmrs = {**image.tdx.rtmrs, 0: td.report(bytes(64)).rtmr0}
+    pinned = dataclasses.replace(image, tdx=dataclasses.replace(image.tdx, rtmrs=rtmrs))
+    verdict = good(td).but(policy=td.policy(images=(pinned,))).verdict()
+    assert verdict.claims.identity["host_acpi_tables"] == "measured into RTMR 0, which the policy pins"
 
 
 def test_unnamed_anchor_is_shown_by_its_vendor(td: Td) -> None:
@@ -371,7 +397,7 @@ def test_two_anchors_for_intel_are_an_error(td: Td) -> None:
         verify(one.evidence, one.policy, purpose=SESSION, at=AT, roots=(one.anchor, Intel.create(AT).anchor()))
     raw = RawTdx(one.evidence.tdx_quote or b"")
     with pytest.raises(PolicyError, match="0 anchors"):
-        verify_raw(raw, one.policy, report_data=None, at=AT, roots=())
+        verify_raw(raw, evidence_policy(one.policy), report_data=None, at=AT, roots=())
 
 
 @pytest.mark.parametrize(
@@ -387,7 +413,7 @@ def test_time_outside_utc_range_is_an_error(td: Td, at: datetime, message: str) 
     with pytest.raises(PolicyError, match=message):
         one.but(at=at).verdict()
     with pytest.raises(PolicyError, match=message):
-        verify_raw(RawTdx(one.evidence.tdx_quote or b""), one.policy, report_data=None, at=at)
+        verify_raw(RawTdx(one.evidence.tdx_quote or b""), evidence_policy(one.policy), report_data=None, at=at)
 
 
 def test_verdict_time_is_in_utc(td: Td) -> None:
@@ -401,6 +427,12 @@ def test_td_report_1_0_is_supported_and_has_no_service_td(td: Td) -> None:
     assert verdict.accepted
     (check,) = [check for check in verdict.checks if check.name == "tdx-service-td"]
     assert check.outcome is CheckOutcome.NOT_APPLICABLE
+
+
+def test_named_service_tds_cannot_be_judged_from_a_td_report_1_0(td: Td) -> None:
+    policy = td.policy(tdx=TdxPolicy(service_tds=(OTHER_48,)))
+    assert names(reported(td, tee_tcb_svn2=None, mr_service_td=None).but(policy=policy).verdict()) == ["tdx-service-td"]
+    assert names(reported(td, mr_service_td=OTHER_48).but(policy=policy).verdict()) == []
 
 
 def test_a_debug_image_that_the_policy_allows_is_not_confidential(td: Td) -> None:

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from cloister.attestation.errors import PolicyError
 from cloister.attestation.evidence import Platform
-from cloister.attestation.policy.policy import MAX_SIZE, Policy
+from cloister.attestation.policy.document import MAX_SIZE
+from cloister.attestation.policy.policy import Policy
 from cloister.attestation.testkit import LocalMachine
 from cloister.errors import CloisterError
 from cloister.protocol.canonical import FormatError

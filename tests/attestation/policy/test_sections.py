@@ -11,8 +11,9 @@ from cloister.attestation.errors import PolicyError
 from cloister.attestation.evidence import Platform
 from cloister.attestation.gcp.policy import GcpPolicy
 from cloister.attestation.instances import GcpInstance, Instances
+from cloister.attestation.policy.document import MAX_SIZE
 from cloister.attestation.policy.images import ImageReference
-from cloister.attestation.policy.policy import MAX_SIZE, ConfigurationPolicy, Policy
+from cloister.attestation.policy.policy import ConfigurationPolicy, Policy
 from cloister.attestation.snp.policy import TCB_KINDS, SnpPolicy
 from cloister.attestation.snp.products import ProductLine, TcbVersion
 from cloister.attestation.tdx.policy import TdxPolicy, TdxReference

@@ -104,6 +104,14 @@ def test_tcb_info_members_match_the_service() -> None:
     chip = EndorsementCertificate.parse(certified(product_name="Milan-B1"))
     assert (chip.kind, chip.amd.product_line, chip.amd.struct_version) == (SigningKey.VCEK, ProductLine.MILAN, 0)
     assert (chip.amd.tcb, chip.amd.hwid, chip.amd.csp_id) == (PROCESSOR.tcb, PROCESSOR.chip_id, None)
+    for name, line in (
+        ("Siena", "Genoa"),
+        ("Siena-B1", "Genoa"),
+        ("Bergamo", None),
+        ("siena", None),
+        ("Milan", "Milan"),
+    ):
+        assert EndorsementCertificate.parse(certified(product_name=name)).amd.product_line == line
     turin = EndorsementCertificate.parse(TURIN.certificate)
     assert (turin.amd.tcb.fmc, turin.amd.hwid, turin.amd.struct_version) == (1, TURIN.chip_id, 1)
     cloud = EndorsementCertificate.parse(CLOUD.certificate)

@@ -12,11 +12,11 @@ import pytest
 
 from cloister.attestation.binding import SessionBinding
 from cloister.attestation.collateral_source import InMemory
-from cloister.attestation.policy.policy import Policy
+from cloister.attestation.policy.either import AnyPolicy
 from cloister.attestation.raw_evidence import RawVerdict
 from cloister.attestation.result import CheckOutcome, Verdict
 from cloister.attestation.roots import VENDORS, Anchor
-from cloister.attestation.testkit import LocalMachine, SnpMachine, Td
+from cloister.attestation.testkit import LocalMachine, SnpMachine, Td, evidence_policy
 from cloister.attestation.testkit.microsoft import AzureSnpMachine, AzureTdxMachine
 from cloister.client.collateral.evidence_requests import Services
 from cloister.client.collateral.folder import load_collateral
@@ -62,7 +62,7 @@ class Files:
     """A folder; ``judge`` examines files that are written there."""
 
     folder: Path
-    policy: Policy
+    policy: AnyPolicy
     roots: tuple[Anchor, ...] = VENDORS
 
     def write(self, **contents: bytes) -> list[Path]:
@@ -96,7 +96,7 @@ def failed(found: Verdict | RawVerdict) -> list[str]:
 
 @pytest.fixture
 def snp_files(tmp_path: Path, snp: SnpMachine) -> Files:
-    return Files(tmp_path, snp.policy(), (snp.processor.amd.anchor(),))
+    return Files(tmp_path, evidence_policy(snp.policy()), (snp.processor.amd.anchor(),))
 
 
 @pytest.fixture
@@ -165,7 +165,7 @@ def test_report_is_judged_with_its_certificates(snp_files: Files, report: dict[s
     assert isinstance(found, RawVerdict)
     assert (found.genuine, found.identity_root, found.platform) == (True, "simulated", "sev-snp")
     assert not hasattr(found, "accepted") and not hasattr(found, "claims")
-    assert len(found.not_judged) == 3
+    assert len(found.not_judged) == 4
     schema.validate("raw-verdict", found.value(), what="It")
     text = "\n".join(verdict.verdict_lines(found))
     assert "GENUINE, but this accepts no machine" in text
@@ -190,11 +190,11 @@ def test_report_with_other_report_data_is_rejected(snp_files: Files, report: dic
 
 
 def test_report_of_an_unaccepted_platform_is_rejected(tmp_path: Path, report: dict[str, bytes], td: Td) -> None:
-    assert failed(Files(tmp_path, td.policy(), (td.intel.anchor(),)).judge(report)) == ["platform"]
+    assert failed(Files(tmp_path, evidence_policy(td.policy()), (td.intel.anchor(),)).judge(report)) == ["platform"]
 
 
 def test_simulated_roots_are_not_trusted_by_default(tmp_path: Path, snp: SnpMachine, report: dict[str, bytes]) -> None:
-    found = Files(tmp_path, snp.policy()).judge(report)
+    found = Files(tmp_path, evidence_policy(snp.policy())).judge(report)
 
     assert not isinstance(found, Verdict) and not found.genuine and found.identity_root == "amd"
 
@@ -215,7 +215,7 @@ def test_quote_is_judged_with_a_folder(tmp_path: Path, td: Td) -> None:
     for kind, contents in td.intel.collateral().contents.items():
         for number, content in enumerate(contents):
             (folder / f"{kind}-{number}").write_bytes(content)
-    files = Files(tmp_path, td.policy(), (td.intel.anchor(),))
+    files = Files(tmp_path, evidence_policy(td.policy()), (td.intel.anchor(),))
     quote = {"q": td.intel.quote(td.report(CHALLENGE))}
     found = files.judge(quote, collateral=folder, report_data=CHALLENGE)
 
@@ -253,7 +253,7 @@ def azure_parts(machine: AzureSnpMachine | AzureTdxMachine) -> dict[str, bytes]:
 
 
 def test_hcl_report_is_judged_with_its_quote(tmp_path: Path, azure: AzureSnpMachine) -> None:
-    files = Files(tmp_path, azure.policy(), azure.roots())
+    files = Files(tmp_path, evidence_policy(azure.policy()), azure.roots())
     parts = azure_parts(azure)
     qualifying = hashlib.sha256(azure.evidence(BINDING).report_data()).digest()
     found = files.judge(parts, report_data=qualifying)
@@ -272,7 +272,7 @@ def test_hcl_report_is_judged_with_its_quote(tmp_path: Path, azure: AzureSnpMach
 
 
 def test_hcl_report_of_tdx_is_judged_with_both_quotes(tmp_path: Path, azure_td: AzureTdxMachine) -> None:
-    files = Files(tmp_path, azure_td.policy(), azure_td.roots())
+    files = Files(tmp_path, evidence_policy(azure_td.policy()), azure_td.roots())
     parts = azure_parts(azure_td)
     found = files.judge(parts, report_data=hashlib.sha256(azure_td.evidence(BINDING).report_data()).digest())
 
@@ -350,7 +350,7 @@ def test_only_missing_collateral_is_fetched(snp_files: Files, report: dict[str, 
 
 def test_quote_needs_the_collateral_of_its_platform(tmp_path: Path, td: Td, server: Server, asking) -> None:
     asking.now = AT
-    files = Files(tmp_path, td.policy(), (td.intel.anchor(),))
+    files = Files(tmp_path, evidence_policy(td.policy()), (td.intel.anchor(),))
     services = Services(certification=server.address, root_crl=f"{server.address}/root.crl")
     found = files.examine({"q": td.intel.quote(td.report(CHALLENGE))}, network=asking.network(), services=services)
 

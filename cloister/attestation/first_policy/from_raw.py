@@ -1,0 +1,179 @@
+"""A first policy for raw evidence, from a bare report or quote: it pins what that shows.
+
+Such a policy recognises what ran; it does not show that it is trustworthy. Every value is therefore listed with its
+meaning and who can confirm it. Evidence makes a policy only if its signatures lead to a pinned root.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+
+from cloister.attestation.azure.hcl import TYPE_SNP, HclReport
+from cloister.attestation.collateral.usable import UsableCollateral
+from cloister.attestation.collateral_source import Collateral
+from cloister.attestation.errors import PolicyError
+from cloister.attestation.first_policy.from_manifest import AdoptedValue
+from cloister.attestation.first_policy.hardware import Adopted, azure_snp_section, azure_tdx_section, snp_section
+from cloister.attestation.first_policy.strict import require_genuine, without_lists
+from cloister.attestation.policy.evidence_policy import EvidencePolicy, RawPlatform
+from cloister.attestation.raw_evidence import Raw, RawHcl, RawSnp, RawTdx, RawVerdict, verify_raw
+from cloister.attestation.roots import VENDORS, Anchor
+from cloister.attestation.snp.certificates import EndorsementCertificate
+from cloister.attestation.snp.collateral import AmdCollateral
+from cloister.attestation.snp.pins import SnpPins
+from cloister.attestation.snp.policy import SnpPolicy
+from cloister.attestation.snp.report import SnpReport
+from cloister.attestation.tdx.pins import TdxPins
+from cloister.attestation.tdx.policy import REPORT_VERSIONS, TdxPolicy
+from cloister.attestation.tdx.quote import TdReport, TdxQuote
+
+_BUILDER = "who built its image: what do they publish, or what does a rebuild give?"
+_STARTER = "who started the machine: what did they start it with?"
+_FIRMWARE = "who runs the machine, and who built its firmware"
+_OLDER = "yourself: an older format of the report then fails"
+_INTEL = "Intel's list of TDX modules: which versions are good enough"
+_MISSING = "Name the missing certificates after --from-evidence, add --collateral DIR, or pass --fetch."
+
+_PCR_MEANINGS = {
+    0: "firmware code",
+    1: "firmware configuration",
+    2: "UEFI drivers and option ROMs",
+    3: "option ROM configuration",
+    4: "the boot loader or kernel image that was started",
+    5: "partition table and boot loader configuration",
+    6: "platform manufacturer",
+    7: "Secure Boot: whether it is on, and its keys",
+    8: "command line, as some boot loaders measure it",
+    9: "initrd and kernel command line",
+    11: "sections of the kernel image",
+    12: "command line, addons and credentials from outside",
+    13: "system extensions from outside",
+    14: "keys that a boot loader accepts besides those of Secure Boot",
+}
+"""The registers that are adopted. Others change while a machine runs: 10 (IMA), 15 (the system), 16 to 23."""
+
+_RTMR_MEANINGS = (
+    "the host's configuration of the firmware",
+    "the boot loader or kernel image that was started",
+    "initrd and kernel command line",
+    "what the machine measured after boot",
+)
+
+
+def policy_from_raw(
+    raw: Raw, *, at: datetime, collateral: Collateral | None = None, roots: tuple[Anchor, ...] = VENDORS
+) -> tuple[EvidencePolicy, tuple[AdoptedValue, ...], RawVerdict]:
+    """The policy, the values that it adopts in its order, and the verdict on the evidence under it as of ``at``.
+
+    What weakens a machine (debug, migration, SMT, a VMPL above 0, an outdated TCB) is never adopted: the policy is
+    strict, and the verdict has the checks that fail. Raises ProofError if the signatures do not lead to a pinned root,
+    PolicyError for an unknown processor, MalformedEvidence if the evidence cannot be parsed.
+    """
+    adopted = Adopted()
+    usable = UsableCollateral((), collateral)
+    policy = _build(raw, adopted, lambda table: AmdCollateral.gather(table, usable).leaves)
+
+    def judge(under: EvidencePolicy) -> RawVerdict:
+        return verify_raw(raw, under, report_data=None, at=at, collateral=collateral, roots=roots)
+
+    require_genuine(judge(without_lists(policy)).failures, "The evidence is not genuine", _MISSING)
+    return policy, tuple(adopted.values), judge(policy)
+
+
+_Leaves = Callable[[bytes | None], tuple[EndorsementCertificate, ...]]
+
+
+def _build(raw: Raw, adopted: Adopted, leaves: _Leaves) -> EvidencePolicy:
+    if isinstance(raw, RawSnp):
+        report = SnpReport.parse(raw.report)
+        section = _snp(adopted, report, leaves(raw.certificates))
+        return EvidencePolicy((RawPlatform.SEV_SNP,), snp=section, snp_pins=_snp_pins(adopted, report))
+    if isinstance(raw, RawTdx):
+        quote = TdxQuote.parse(raw.quote)
+        section, pins = _tdx(adopted, quote.report), _tdx_pins(adopted, quote.report)
+        return EvidencePolicy((RawPlatform.TDX,), tdx=section, tdx_pins=pins)
+    return _build_azure(raw, adopted, leaves)
+
+
+def _build_azure(raw: RawHcl, adopted: Adopted, leaves: _Leaves) -> EvidencePolicy:
+    hcl = HclReport.parse(raw.report)
+    if hcl.report_type == TYPE_SNP:
+        report = SnpReport.parse(hcl.hardware_report)
+        section = _snp(adopted, report, leaves(None))
+        azure = azure_snp_section(adopted, report)
+        pcrs = _pcrs(adopted, raw)
+        return EvidencePolicy((RawPlatform.AZURE_SNP,), snp=section, azure=azure, pcrs=pcrs)
+    if raw.tdx_quote is None:
+        raise PolicyError("An Azure HCL report of a TDX machine needs its TDX quote.", hint="Pass the quote, too.")
+    measured = TdxQuote.parse(raw.tdx_quote).report
+    section, azure = _tdx(adopted, measured), azure_tdx_section(adopted, measured)
+    return EvidencePolicy((RawPlatform.AZURE_TDX,), tdx=section, azure=azure, pcrs=_pcrs(adopted, raw))
+
+
+def _snp(adopted: Adopted, report: SnpReport, leaves: tuple[EndorsementCertificate, ...]) -> SnpPolicy:
+    section = snp_section(adopted, report, leaves)
+    adopted.add("snp.minimum_report_version", f"version of the report: at least {report.version}", "", _OLDER)
+    section = replace(section, minimum_report_version=report.version)
+    if any(report.id_key_digest):
+        key = report.id_key_digest
+        adopted.add("snp.id_key_digests", "the key that signed the guest's ID block", key.hex(), "who signed it")
+        section = replace(section, id_key_digests=(key,))
+    if report.has_author_key and any(report.author_key_digest):
+        key = report.author_key_digest
+        adopted.add("snp.author_key_digests", "the key that signed the ID key", key.hex(), "who signed it")
+        section = replace(section, author_key_digests=(key,))
+    return section
+
+
+def _snp_pins(adopted: Adopted, report: SnpReport) -> SnpPins:
+    launched = "what was launched: firmware, number of processors, and with it perhaps kernel, initrd and command line"
+    adopted.add("snp.launch_digests", launched, report.measurement.hex(), _BUILDER)
+    adopted.add("snp.host_data", "what the host gave the machine at launch", report.host_data.hex(), _STARTER)
+    named: dict[str, bytes] = {}
+    for member, what, value in (("family_id", "family", report.family_id), ("image_id", "image", report.image_id)):
+        if any(value):
+            adopted.add(f"snp.{member}", f"the {what} in the ID block", value.hex(), "who signed the ID block")
+            named[member] = value
+    return SnpPins(
+        launch_digests=(report.measurement,),
+        host_data=report.host_data,
+        family_id=named.get("family_id"),
+        image_id=named.get("image_id"),
+    )
+
+
+def _tdx(adopted: Adopted, report: TdReport) -> TdxPolicy:
+    version = REPORT_VERSIONS[report.body]
+    adopted.add("tdx.minimum_report_version", f"version of the TD report: at least {version}", "", _OLDER)
+    section = TdxPolicy(minimum_report_version=version)
+    for member in ("mr_owner", "mr_owner_config"):
+        value = getattr(report, member)
+        if any(value):
+            adopted.add(f"tdx.{member}", "the owner that the host named", value.hex(), _STARTER)
+            section = replace(section, **{member: value})
+    return section
+
+
+def _tdx_pins(adopted: Adopted, report: TdReport) -> TdxPins:
+    adopted.add("tdx.mrtds", "the firmware that the machine was started with", report.mr_td.hex(), _FIRMWARE)
+    for index, value in enumerate(report.rtmrs):
+        who = _STARTER if index == 0 else _BUILDER
+        adopted.add(f"tdx.rtmrs.{index}", _RTMR_MEANINGS[index], value.hex(), who)
+    adopted.add("tdx.mr_config_id", "what the host gave the machine at start", report.mr_config_id.hex(), _STARTER)
+    adopted.add("tdx.minimum_tee_tcb_svn", "the TDX module at launch", report.tee_tcb_svn.hex(), _INTEL)
+    if report.tee_tcb_svn2 is not None:
+        adopted.add("tdx.minimum_tee_tcb_svn2", "the TDX module that runs now", report.tee_tcb_svn2.hex(), _INTEL)
+    return TdxPins(
+        mrtds=(report.mr_td,),
+        rtmrs=dict(enumerate(report.rtmrs)),
+        mr_config_id=report.mr_config_id,
+        minimum_tee_tcb_svn=report.tee_tcb_svn,
+        minimum_tee_tcb_svn2=report.tee_tcb_svn2,
+    )
+
+
+def _pcrs(adopted: Adopted, raw: RawHcl) -> dict[int, bytes]:
+    found = {index: raw.pcrs[index] for index in _PCR_MEANINGS if index in raw.pcrs}
+    for index, value in found.items():
+        adopted.add(f"pcrs.{index}", _PCR_MEANINGS[index], value.hex(), _BUILDER if index > 3 else _FIRMWARE)
+    return found
