@@ -45,6 +45,7 @@ def test_every_member_round_trips() -> None:
             ProductLine.MILAN: {**dict.fromkeys(TCB_KINDS, TcbVersion(**LEVELS)), "launch": TcbVersion(**NEWER)},
             ProductLine.TURIN: dict.fromkeys(TCB_KINDS, TcbVersion(**LEVELS, fmc=1)),
         },
+        minimum_report_version=3,
         allow_smt=True,
         allow_cxl=True,
         allow_tio=True,
