@@ -63,7 +63,10 @@ def test_from_manifest_to_proven_result(cloister, machine, folder):
     done = json.loads(cloister("status", "--key", "lab.pem", *WHERE, "--json").out)
     assert (done["state"], [slot["consumed"] for slot in done["results"]]) == ("Completed", [True, True])
 
-    assert cloister("audit", "events.jsonl", "--policy", "policy.json").code == 0
+    audited = cloister("audit", "events.jsonl", "--policy", "policy.json", "--json")
+    assert audited.code == 0
+    verdict = json.loads(audited.out)["verdict"]
+    assert (verdict["recording"], verdict["genuine"], "accepted" in verdict) == (True, True, False)
     machine.running.agent.stop()
     proven = cloister("verify-result", "results.zip", "--policy", "policy.json")
     assert proven.code == 0, proven.err

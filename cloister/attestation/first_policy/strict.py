@@ -49,16 +49,21 @@ STRICT: Mapping[str, str] = MappingProxyType(
 )
 """Checks that a strict value decides, with the member of the policy. Evidence does not relax them."""
 
+_CERTIFIED = frozenset({"snp-chain", "snp-validity", "tdx-pck-path", "gcp-endorsement-path", "ak-path"})
+_CHANGED = "Get the evidence again from the machine, with its own certificates. If it is the same, do not use it."
+
 _REVOCATIONS = ("tdx-pck-revocation", "tdx-ca-revocation")
 _REQUIRE_CRL = "tdx.require_crl, true by default"
 
 
-def require_genuine(failures: Sequence[Check], said: str, hint: str) -> None:
+def require_genuine(failures: Sequence[Check], said: str, missing: str) -> None:
     """Raises ProofError unless strict values alone decide ``failures``, which were found without demanding lists.
 
-    ``said`` begins its message: what the evidence then is not.
+    ``said`` begins its message: what the evidence then is not. ``missing`` is the hint if a certificate may be missing.
     """
-    if any(check.name not in STRICT for check in failures):
+    wrong = [check.name for check in failures if check.name not in STRICT]
+    if wrong:
+        hint = missing if set(wrong) & _CERTIFIED else _CHANGED
         listed = "\n".join(explain(check) for check in failures)
         raise ProofError(f"{said}, so no policy is made from it.\n{listed}", hint=hint)
 

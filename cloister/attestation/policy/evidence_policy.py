@@ -141,6 +141,8 @@ class EvidencePolicy:
                 )
         if (self.snp is None and self.snp_pins != SnpPins()) or (self.tdx is None and self.tdx_pins != TdxPins()):
             raise PolicyError(f"{WHAT} has pins of a section that it does not have.")
+        if not set(self.pcrs) <= set(PCRS):
+            raise PolicyError(f"{WHAT} pins a register that does not exist.", hint="There are PCR 0 to 23.")
         if self.instances.gcp:
             raise PolicyError(f"{WHAT} names machines in instances.gcp, which raw evidence does not show.")
         for pin in self.pins:

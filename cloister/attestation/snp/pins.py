@@ -19,7 +19,7 @@ MEMBERS = ("launch_digests", "host_data", "family_id", "image_id", "vmpl")
 
 @dataclass(frozen=True)
 class SnpPins:
-    """What a report must show; None and an empty tuple pin nothing.
+    """What a report must show; None pins nothing.
 
     launch_digests: accepted values of MEASUREMENT (48 bytes).
     host_data: HOST_DATA (32 bytes).
@@ -27,14 +27,18 @@ class SnpPins:
     vmpl: the privilege level that requested the report.
     """
 
-    launch_digests: tuple[bytes, ...] = ()
+    launch_digests: tuple[bytes, ...] | None = None
     host_data: bytes | None = None
     family_id: bytes | None = None
     image_id: bytes | None = None
     vmpl: int = VMPL
 
     def __post_init__(self) -> None:
-        """Raises PolicyError for zeros as a name in the ID block, which a report has without an ID block."""
+        """Raises PolicyError for an empty list, which must not count as none, and for zeros as a name in the ID block,
+        which a report has without one.
+        """
+        if self.launch_digests is not None and not self.launch_digests:
+            raise PolicyError("The policy's snp.launch_digests is empty.", hint="Omit it to pin no launch digest.")
         for name in ("family_id", "image_id"):
             value = getattr(self, name)
             if value is not None and not any(value):
@@ -50,8 +54,9 @@ class SnpPins:
         def pinned(name: str) -> bytes | None:
             return bytes.fromhex(value[name]) if name in value else None
 
+        listed = value.get("launch_digests")
         return cls(
-            launch_digests=tuple(bytes.fromhex(text) for text in value.get("launch_digests", ())),
+            launch_digests=tuple(bytes.fromhex(text) for text in listed) if listed is not None else None,
             host_data=pinned("host_data"),
             family_id=pinned("family_id"),
             image_id=pinned("image_id"),
@@ -60,10 +65,9 @@ class SnpPins:
 
     def value(self) -> dict[str, Any]:
         """The members of the section's JSON value; what is not pinned is omitted."""
-        digests = [digest.hex() for digest in self.launch_digests]
         texts = {name: getattr(self, name) for name in ("host_data", "family_id", "image_id")}
         return {
-            **({"launch_digests": digests} if digests else {}),
+            **({"launch_digests": [one.hex() for one in self.launch_digests]} if self.launch_digests else {}),
             **{name: value.hex() for name, value in texts.items() if value is not None},
             "vmpl": self.vmpl,
         }
@@ -71,7 +75,7 @@ class SnpPins:
 
 def check_pins(checks: Recorder, report: SnpReport, pins: SnpPins) -> None:
     """The report shows what the policy pins. VMPL is checked with the rest of the guest (``policy.check_guest``)."""
-    if pins.launch_digests:
+    if pins.launch_digests is not None:
         checks.one_of("snp-launch-digest", pins.launch_digests, report.measurement)
     else:
         checks.not_applicable("snp-launch-digest", "the policy pins no launch digest", report.measurement.hex())

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from cloister.attestation.errors import PolicyError
 from cloister.attestation.result import Recorder
 from cloister.attestation.tdx.quote import TdReport
 
@@ -15,13 +16,14 @@ MEMBERS = ("mrtds", "rtmrs", "mr_config_id", "fmspcs", "minimum_tee_tcb_svn", "m
 """The members of the section that are pins of this module; the others are ``TdxPolicy``'s."""
 
 RTMRS = (0, 1, 2, 3)
+SVN_SIZE = 16
 
 _NONE = "the policy pins no value"
 
 
 @dataclass(frozen=True)
 class TdxPins:
-    """What a quote must show; None and what is empty pin nothing.
+    """What a quote must show; None pins nothing.
 
     mrtds: accepted values of MRTD (48 bytes).
     rtmrs: registers by number, 0 to 3 (48 bytes).
@@ -31,12 +33,25 @@ class TdxPins:
     minimum_tee_tcb_svn2: the same of TEE_TCB_SVN2: the TDX module that runs now. A TD report 1.0 does not have it.
     """
 
-    mrtds: tuple[bytes, ...] = ()
+    mrtds: tuple[bytes, ...] | None = None
     rtmrs: Mapping[int, bytes] = field(default_factory=dict)
     mr_config_id: bytes | None = None
-    fmspcs: tuple[bytes, ...] = ()
+    fmspcs: tuple[bytes, ...] | None = None
     minimum_tee_tcb_svn: bytes | None = None
     minimum_tee_tcb_svn2: bytes | None = None
+
+    def __post_init__(self) -> None:
+        """Raises PolicyError for an empty list, which must not count as none, and for what no TD report has."""
+        for name in ("mrtds", "fmspcs"):
+            if getattr(self, name) == ():
+                raise PolicyError(f"The policy's tdx.{name} is empty.", hint=f"Omit {name} to pin none.")
+        if not set(self.rtmrs) <= set(RTMRS):
+            raise PolicyError(
+                "The policy's tdx.rtmrs names an unknown register.", hint="There are RTMR 0 to 3."
+            )
+        for least in (self.minimum_tee_tcb_svn, self.minimum_tee_tcb_svn2):
+            if least is not None and len(least) != SVN_SIZE:
+                raise PolicyError(f"The policy's section tdx has a TEE_TCB_SVN that does not have {SVN_SIZE} bytes.")
 
     @classmethod
     def from_value(cls, value: Mapping[str, Any]) -> Self:
@@ -45,11 +60,14 @@ class TdxPins:
         def pinned(name: str) -> bytes | None:
             return bytes.fromhex(value[name]) if name in value else None
 
+        def lists(name: str) -> tuple[bytes, ...] | None:
+            return tuple(bytes.fromhex(text) for text in value[name]) if name in value else None
+
         return cls(
-            mrtds=tuple(bytes.fromhex(text) for text in value.get("mrtds", ())),
+            mrtds=lists("mrtds"),
             rtmrs={int(index): bytes.fromhex(text) for index, text in value.get("rtmrs", {}).items()},
             mr_config_id=pinned("mr_config_id"),
-            fmspcs=tuple(bytes.fromhex(text) for text in value.get("fmspcs", ())),
+            fmspcs=lists("fmspcs"),
             minimum_tee_tcb_svn=pinned("minimum_tee_tcb_svn"),
             minimum_tee_tcb_svn2=pinned("minimum_tee_tcb_svn2"),
         )
@@ -57,9 +75,9 @@ class TdxPins:
     def value(self) -> dict[str, Any]:
         """The members of the section's JSON value; what is not pinned is omitted."""
         value: dict[str, Any] = {
-            "mrtds": [digest.hex() for digest in self.mrtds],
+            "mrtds": [digest.hex() for digest in self.mrtds or ()],
             "rtmrs": {str(index): digest.hex() for index, digest in sorted(self.rtmrs.items())},
-            "fmspcs": [one.hex() for one in self.fmspcs],
+            "fmspcs": [one.hex() for one in self.fmspcs or ()],
         }
         for name in ("mr_config_id", "minimum_tee_tcb_svn", "minimum_tee_tcb_svn2"):
             pinned = getattr(self, name)
@@ -70,7 +88,7 @@ class TdxPins:
 def check_pins(checks: Recorder, report: TdReport, fmspc: bytes, pins: TdxPins) -> None:
     """TD and platform show what the policy pins. ``fmspc`` is that of the PCK certificate in the quote."""
     for name, accepted, found in (("tdx-mrtd", pins.mrtds, report.mr_td), ("tdx-fmspc", pins.fmspcs, fmspc)):
-        if accepted:
+        if accepted is not None:
             checks.one_of(name, accepted, found)
         else:
             checks.not_applicable(name, _NONE, found.hex())

@@ -90,7 +90,10 @@ def _print_values(started: "FirstPolicy") -> None:
         print(f"    meaning       {one.meaning}")
         print(f"    known by      {one.provided_by}")
     if started.rejected:
-        print("\nThe policy keeps its strict values, and the evidence fails them. Your policy will reject it:")
+        print(
+            "\nThe policy keeps its strict values, and the evidence fails them. Until you change the file, your policy"
+        )
+        print("rejects it:")
     for sentence in started.rejected:
         print(f"\n  {sentence}")
     print()

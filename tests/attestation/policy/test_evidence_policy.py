@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -238,6 +239,22 @@ def test_rules_also_hold_for_policies_made_in_code() -> None:
             dataclasses.replace(policy, **changes)
     dataclasses.replace(policy, **wrong[3], snp_pins=SnpPins())  # what was wrong are the pins of the other section
     dataclasses.replace(policy, **wrong[4], tdx_pins=TdxPins())
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: SnpPins(launch_digests=()),
+        lambda: TdxPins(mrtds=()),
+        lambda: TdxPins(fmspcs=()),
+        lambda: TdxPins(rtmrs={4: bytes(48)}),
+        lambda: TdxPins(minimum_tee_tcb_svn=bytes(15)),
+        lambda: dataclasses.replace(EvidencePolicy.parse(document()), pcrs={24: bytes(32)}),
+    ],
+)
+def test_pin_made_in_code_that_would_be_ignored_is_an_error(make: Callable[[], object]) -> None:
+    with pytest.raises(PolicyError):
+        make()
 
 
 @pytest.mark.parametrize("section", ["snp", "tdx", "azure", "instances"])
