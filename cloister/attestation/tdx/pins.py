@@ -46,9 +46,7 @@ class TdxPins:
             if getattr(self, name) == ():
                 raise PolicyError(f"The policy's tdx.{name} is empty.", hint=f"Omit {name} to pin none.")
         if not set(self.rtmrs) <= set(RTMRS):
-            raise PolicyError(
-                "The policy's tdx.rtmrs names an unknown register.", hint="There are RTMR 0 to 3."
-            )
+            raise PolicyError("The policy's tdx.rtmrs names an unknown register.", hint="There are RTMR 0 to 3.")
         for least in (self.minimum_tee_tcb_svn, self.minimum_tee_tcb_svn2):
             if least is not None and len(least) != SVN_SIZE:
                 raise PolicyError(f"The policy's section tdx has a TEE_TCB_SVN that does not have {SVN_SIZE} bytes.")

@@ -91,9 +91,9 @@ def _print_values(started: "FirstPolicy") -> None:
         print(f"    known by      {one.provided_by}")
     if started.rejected:
         print(
-            "\nThe policy keeps its strict values, and the evidence fails them. Until you change the file, your policy"
+            "\nThe policy keeps its strict values, and the evidence fails them. Your policy rejects it until you change"
         )
-        print("rejects it:")
+        print("the file:")
     for sentence in started.rejected:
         print(f"\n  {sentence}")
     print()
