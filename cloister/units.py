@@ -10,6 +10,10 @@ from cloister.errors import InputError
 SIZE_UNITS = {"B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3, "TiB": 1024**4}
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _WORDS = {"s": "second", "m": "minute", "h": "hour", "d": "day"}
+_MOMENT = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?P<clock>[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?"
+    r" ?(?P<zone>Z|[+-][0-9]{2}:?[0-9]{2})?)?\Z"
+)
 _QUANTITY = re.compile(r"([0-9]{1,15})\s*([A-Za-z]+)\Z")
 
 
@@ -66,6 +70,32 @@ def format_duration(seconds: int) -> str:
             count = seconds // _SECONDS[unit]
             return f"{count} {_WORDS[unit]}{'' if count == 1 else 's'}"
     return f"{seconds} seconds"
+
+
+def parse_time(text: str, what: str) -> datetime.datetime:
+    """An aware time of RFC 3339 text with ``Z`` or an offset, or the last second of a day in UTC.
+
+    ``what`` names the text in errors. Raises InputError, also for a time without a zone: it would mean another moment
+    on another machine.
+    """
+    typed = text.strip().upper()
+    if (found := _MOMENT.match(typed)) is None:
+        raise InputError(
+            f"{what} is not a day or a time: {text!r}.",
+            hint="Write a day (2026-01-31), a time in UTC (2026-01-31T12:00:00Z) or one with its offset "
+            "(2026-01-31T12:00:00+02:00).",
+        )
+    if found["clock"] and not found["zone"]:
+        raise InputError(
+            f"{what} has no time zone: {text!r}.",
+            hint=f"Write {text.strip()}Z for UTC, or add an offset such as +02:00.",
+        )
+    try:
+        if not found["clock"]:
+            return datetime.datetime.fromisoformat(f"{typed}T23:59:59+00:00")
+        return datetime.datetime.fromisoformat(typed.replace(" ", "T", 1).replace(" ", ""))
+    except ValueError as error:
+        raise InputError(f"{what} is not a day or a time: {error}.") from error
 
 
 def local_time(moment: datetime.datetime) -> str:

@@ -6,7 +6,15 @@ import time
 import pytest
 
 from cloister.errors import InputError
-from cloister.units import format_duration, format_size, local_time, parse_duration, parse_size, round_up
+from cloister.units import (
+    format_duration,
+    format_size,
+    local_time,
+    parse_duration,
+    parse_size,
+    parse_time,
+    round_up,
+)
 
 
 @pytest.mark.parametrize(("text", "count"), [("16MiB", 16 * 1024**2), ("64 KiB", 65536), ("5B", 5), (7, 7)])
@@ -65,3 +73,38 @@ def test_time_of_a_peer_is_shown_whatever_it_is(monkeypatch, zone, moment, shown
     finally:
         monkeypatch.undo()
         time.tzset()
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("2026-01-31", "2026-01-31T23:59:59+00:00"),
+        ("2026-01-31T12:00:00Z", "2026-01-31T12:00:00+00:00"),
+        ("2026-01-31t12:00:00z", "2026-01-31T12:00:00+00:00"),
+        ("2026-01-31 12:00+02:00", "2026-01-31T10:00:00+00:00"),
+        ("2026-01-31T12:00:00.5-0530", "2026-01-31T17:30:00.500000+00:00"),
+        (" 2026-01-31 12:00:00 +02:00 ", "2026-01-31T10:00:00+00:00"),
+        ("2026-03-01 17:30:00+05:30", "2026-03-01T12:00:00+00:00"),
+    ],
+)
+def test_days_and_times_with_their_zone_are_parsed(text, moment):
+    assert parse_time(text, "--at").astimezone(datetime.UTC).isoformat() == moment
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("2026-01-31T12:00:00", "--at has no time zone"),
+        ("2026-01-31 12:00", "--at has no time zone"),
+        ("2026-02-30", "--at is not a day or a time"),
+        ("2026-01-31T25:00Z", "--at is not a day or a time"),
+        ("2026-01-31T12:00:00+99:00", "--at is not a day or a time"),
+        ("31.01.2026", "--at is not a day or a time"),
+        ("20260131", "--at is not a day or a time"),
+        ("yesterday", "--at is not a day or a time"),
+        ("", "--at is not a day or a time"),
+    ],
+)
+def test_day_or_time_that_could_be_another_is_refused(text, says):
+    with pytest.raises(InputError, match=says):
+        parse_time(text, "--at")

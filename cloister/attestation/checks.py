@@ -1,4 +1,4 @@
-"""Every check that a verdict may contain: its name, its subject, and what to do when it fails.
+"""Every check that a verdict may contain: its name, its subject, and how it fails with what to do then.
 
 docs/attestation.md has the same list with the source and the test of each; a test compares the two.
 """
@@ -7,42 +7,79 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from cloister.attestation.azure.checks import AZURE_CHECKS, AZURE_SNP_NAMES, AZURE_TDX_NAMES, CERTIFICATE_NAMES
-from cloister.attestation.checkinfo import ASK_AGAIN, REBUILD, CheckInfo
+from cloister.attestation.checkinfo import AGAIN, REBUILD, CheckInfo, Failure, FailureKind, compare, missing
+from cloister.attestation.collateral_source import CERTIFICATE
 from cloister.attestation.gcp.checks import GCP_CHECKS, GCP_SNP_NAMES, GCP_TDX_IMAGE_NAMES, GCP_TDX_NAMES
 from cloister.attestation.snp.checks import SNP_CHECKS, SNP_IMAGE_NAMES, SNP_NAMES
 from cloister.attestation.tdx.checks import TDX_CHECKS, TDX_IMAGE_NAMES, TDX_NAMES
 
-_FORGED = "Do not use this machine: its evidence does not come from the TPM that it names."
-_OTHER_POLICY = "Use the policy of this workspace, or ask its owners which one is right."
-_HOST_INPUT = "The host gave the boot its own command line, addon or credential: have it removed."
-_DRIVER = "The boot loaded a driver from outside the image: have it removed, or pin PCR 2 if you know the driver."
-_PLATFORM_PCR = "Ask the platform team what changed in the firmware before you pin the new value."
+_FORGED = compare(
+    FailureKind.SIGNATURE,
+    "the SHA-256 of this evidence",
+    "the operator of the machine, who can ask the machine for it again",
+    first="Do not use this machine: its evidence does not come from the TPM that it names.",
+)
+_OTHER_POLICY = compare(
+    FailureKind.IDENTITY,
+    "the names in your policy",
+    "the owners of the workspace, who can say which policy is this workspace's",
+)
+_DRIVER = compare(
+    FailureKind.MEASUREMENT,
+    "the boot event log",
+    "the platform team",
+    first="The boot loaded a driver from outside the image: have it removed.",
+)
+_PLATFORM_PCR = compare(
+    FailureKind.MEASUREMENT, "the boot event log", "the platform team, who can say what changed in the firmware"
+)
+_HOST_INPUT = compare(
+    FailureKind.MEASUREMENT,
+    "the boot event log",
+    "the platform team",
+    first="The host gave the boot its own command line, addon or credential: have it removed.",
+)
+_IMAGE_OR_INPUT = Failure(FailureKind.MEASUREMENT, f"{REBUILD.advice} {_HOST_INPUT.advice}")
+_RETRY = "Open a new session; if it fails again, do not use this machine."
+_REPLAY = Failure(FailureKind.BINDING, f"It is a replay. {_RETRY}")
+_INTERCEPTED = Failure(FailureKind.BINDING, f"Someone intercepts the connection. {_RETRY}")
+
+
+def _bound(advice: str) -> Failure:
+    return Failure(FailureKind.BINDING, advice)
+
 
 _CHECKS = {
-    "platform": CheckInfo("The platform of the machine", "Use a machine of a platform that your policy accepts."),
+    "platform": CheckInfo(
+        "The platform of the machine",
+        Failure(
+            FailureKind.PLATFORM,
+            "Use a machine of a platform that your policy accepts, or a policy for the platform of this one.",
+        ),
+    ),
     "parts": CheckInfo(
-        "The set of parts of the evidence", "Ask the platform team why the machine's TPM is not set up."
+        "The set of parts of the evidence",
+        Failure(FailureKind.SETTING, "Ask the platform team why the machine's TPM is not set up."),
     ),
-    "purpose": CheckInfo("What the evidence was made for", ASK_AGAIN),
-    "session-nonce": CheckInfo("The nonce in the evidence", f"It is a replay. {ASK_AGAIN}"),
-    "session-tls-key": CheckInfo("The TLS key in the evidence", f"Someone intercepts the connection. {ASK_AGAIN}"),
-    "session-hpke-key": CheckInfo(
-        "The session's public key in the evidence", f"Someone intercepts the connection. {ASK_AGAIN}"
-    ),
+    "purpose": CheckInfo("What the evidence was made for", AGAIN),
+    "session-nonce": CheckInfo("The nonce in the evidence", _REPLAY),
+    "session-tls-key": CheckInfo("The TLS key in the evidence", _INTERCEPTED),
+    "session-hpke-key": CheckInfo("The session's public key in the evidence", _INTERCEPTED),
     "receipt-payload": CheckInfo(
-        "The receipt that the evidence names", "The receipt was changed, or belongs to another computation."
+        "The receipt that the evidence names", _bound("The receipt was changed, or belongs to another computation.")
     ),
     "receipt-log-head": CheckInfo(
         "The head of the event log in the evidence",
-        "The event log was changed, cut, or belongs to another computation.",
+        _bound("The event log was changed, cut, or belongs to another computation."),
     ),
     "manifest": CheckInfo(
-        "The computation manifest that the machine runs", "Review that manifest (`review`) before you agree to it."
+        "The computation manifest that the machine runs",
+        _bound("Review that manifest (`review`) before you agree to it."),
     ),
     "workspace": CheckInfo("The workspace in the boot configuration", _OTHER_POLICY),
     "cvm": CheckInfo("The name of the machine in the boot configuration", _OTHER_POLICY),
     "owners": CheckInfo(
-        "The owners in the boot configuration", "Confirm with each owner which keys are theirs before you change it."
+        "The owners in the boot configuration", compare(FailureKind.IDENTITY, "each owner's key", "that owner")
     ),
     "runtime-log": CheckInfo("The order of what the agent measured", _FORGED),
     "runtime-boot-configuration": CheckInfo("The measured boot configuration", _FORGED),
@@ -52,20 +89,35 @@ _CHECKS = {
     "quote-type": CheckInfo("The type of the attested structure", _FORGED),
     "quote-signer": CheckInfo("The name of the key in the quote", _FORGED),
     "quote-signature": CheckInfo("The signature of the quote", _FORGED),
-    "quote-binding": CheckInfo("The data that the quote was made over", ASK_AGAIN),
+    "quote-binding": CheckInfo("The data that the quote was made over", AGAIN),
     "quote-selection": CheckInfo("The registers that the quote covers", _FORGED),
     "quote-pcr-digest": CheckInfo("The digest of the registers in the quote", _FORGED),
     "ak-path": CheckInfo(
-        "The certificate path of the attestation key", "Confirm the pinned authority with the platform team."
+        "The certificate path of the attestation key",
+        compare(
+            FailureKind.IDENTITY,
+            "the fingerprint of the authority in your policy",
+            "the platform team",
+            first="At Google, --fetch gets the certificates of its authorities.",
+        ),
     ),
-    "ak-validity": CheckInfo("The validity of the attestation key's certificates", "Have the certificate renewed."),
+    "ak-validity": CheckInfo(
+        "The validity of the attestation key's certificates",
+        missing("a certificate that is valid, or appraise as of the day of the recording with --at", [CERTIFICATE]),
+    ),
     "ak-not-ca": CheckInfo("The certificate of the attestation key", _FORGED),
     "ak-usage": CheckInfo("The usage in the attestation key's certificate", _FORGED),
     "ak-key": CheckInfo("The key in the attestation key's certificate", _FORGED),
     "ak-attributes": CheckInfo("The attributes of the attestation key", _FORGED),
     "boot-event-log": CheckInfo("The replay of the boot event log", _FORGED),
     "image-debug": CheckInfo(
-        "The kind of the image", "Start a machine from an image without debug access; others can read its memory."
+        "The kind of the image",
+        compare(
+            FailureKind.DEBUG,
+            "the image that it should run",
+            "the platform team",
+            first="Others can read the memory of a debug image: it is for trials, not for secrets.",
+        ),
     ),
     "pcr-0": CheckInfo("PCR 0 (firmware code)", _PLATFORM_PCR),
     "pcr-1": CheckInfo("PCR 1 (firmware configuration)", _PLATFORM_PCR),
@@ -76,7 +128,7 @@ _CHECKS = {
     "pcr-6": CheckInfo("PCR 6 (platform manufacturer)", _PLATFORM_PCR),
     "pcr-7": CheckInfo("PCR 7 (Secure Boot)", _PLATFORM_PCR),
     "pcr-8": CheckInfo("PCR 8 (not used by the image)", _PLATFORM_PCR),
-    "pcr-9": CheckInfo("PCR 9 (initrd and kernel command line)", f"{REBUILD} {_HOST_INPUT}"),
+    "pcr-9": CheckInfo("PCR 9 (initrd and kernel command line)", _IMAGE_OR_INPUT),
     "pcr-10": CheckInfo("PCR 10 (the kernel's own measurements)", _PLATFORM_PCR),
     "pcr-11": CheckInfo("PCR 11 (sections of the kernel image)", REBUILD),
     "pcr-12": CheckInfo("PCR 12 (command line, addons and credentials from outside)", _HOST_INPUT),

@@ -35,6 +35,24 @@ class CollateralItem:
     content: bytes
 
 
+@dataclass(frozen=True)
+class Origin:
+    """Which copy of a piece of collateral was used. It says nothing about trust.
+
+    source: one of ORIGINS.
+    place: the file or address, and when it was fetched; may be empty.
+    """
+
+    source: str
+    place: str = ""
+
+
+EVIDENCE, PACKAGE, FILE, CACHE, NETWORK, CALLER = "evidence", "package", "file", "cache", "network", "caller"
+ORIGINS = (EVIDENCE, PACKAGE, FILE, CACHE, NETWORK, CALLER)
+"""The machine's own evidence, Cloister's package, a file of the party's, its cache, a vendor's service, or the program
+that calls the verifier."""
+
+
 class Collateral(Protocol):
     """A source of collateral. A source that has nothing of a kind returns nothing; it never raises."""
 
@@ -42,13 +60,22 @@ class Collateral(Protocol):
         """Everything of ``kind`` (one of COLLATERAL_KINDS) that this source has."""
         ...
 
+    def origin(self, kind: str, content: bytes) -> Origin | None:
+        """Where this source has an item from; None if it does not have it."""
+        ...
+
 
 @dataclass(frozen=True)
 class InMemory:
-    """Collateral that the caller holds: contents by kind."""
+    """Collateral that the caller holds: contents by kind, and where they come from if not from the caller itself."""
 
     contents: Mapping[str, tuple[bytes, ...]] = field(default_factory=dict)
+    origins: Mapping[bytes, Origin] = field(default_factory=dict, compare=False)
 
     def items(self, kind: str) -> Iterable[bytes]:
         """The contents of ``kind``."""
         return self.contents.get(kind, ())
+
+    def origin(self, kind: str, content: bytes) -> Origin | None:
+        """Where an item comes from; None if it is not here."""
+        return self.origins.get(content, Origin(CALLER)) if content in self.items(kind) else None

@@ -7,17 +7,28 @@ the value, and never to take it over.
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from cloister.attestation.checkinfo import CheckInfo
+from cloister.attestation.checkinfo import CheckInfo, Failure, FailureKind, compare
 from cloister.attestation.checks import CHECKS
 from cloister.attestation.policy.evidence_policy import PCRS
 from cloister.attestation.snp.checks import SNP_NAMES
 from cloister.attestation.tdx.checks import TDX_NAMES
 
-_IMAGE = "Ask who built its image what it must be measured as: what runs is not what your policy names."
-_FIRMWARE = "Ask who runs the machine which firmware it has, and who built that firmware what it is measured as."
-_HOST = "Ask who started the machine what it was started with."
-_OLD = "Ask the provider to update the TDX module of the platform, or use another machine."
-_REGISTERS: Mapping[int, tuple[str, str]] = MappingProxyType(
+_IMAGE = compare(
+    FailureKind.MEASUREMENT,
+    "this value",
+    "the team that built the image",
+    first="What runs is not what your policy names.",
+)
+_FIRMWARE = compare(
+    FailureKind.MEASUREMENT,
+    "this value",
+    "the provider of the machine, and with what the vendor of its firmware publishes",
+)
+_HOST = compare(FailureKind.MEASUREMENT, "this value", "the team that started the machine")
+_OLD = Failure(
+    FailureKind.OUTDATED, "Ask the provider to update the TDX module of the platform, or use another machine."
+)
+_REGISTERS: Mapping[int, tuple[str, Failure]] = MappingProxyType(
     {
         0: ("firmware code", _FIRMWARE),
         1: ("firmware configuration", _FIRMWARE),
@@ -34,12 +45,12 @@ _REGISTERS: Mapping[int, tuple[str, str]] = MappingProxyType(
         13: ("system extensions from outside", _HOST),
     }
 )
-"""What each register measures (TCG PC Client PFP 1.06, section 3.3.4; systemd-stub(7)), and the advice."""
+"""What each register measures (TCG PC Client PFP 1.06, section 3.3.4; systemd-stub(7)), and the failure."""
 
 
 def _register(index: int) -> CheckInfo:
-    meaning, advice = _REGISTERS.get(index, ("used by the operating system", _IMAGE))
-    return CheckInfo(f"PCR {index} ({meaning})", advice)
+    meaning, failure = _REGISTERS.get(index, ("used by the operating system", _IMAGE))
+    return CheckInfo(f"PCR {index} ({meaning})", failure)
 
 
 _PINS = {
@@ -53,7 +64,10 @@ _PINS = {
     "tdx-rtmr-2": CheckInfo("RTMR 2 (initrd and kernel command line)", _IMAGE),
     "tdx-rtmr-3": CheckInfo("RTMR 3 (what the machine measured after boot)", _IMAGE),
     "tdx-mr-config-id": CheckInfo("What the host gave the machine at start (MRCONFIGID)", _HOST),
-    "tdx-fmspc": CheckInfo("The kind of platform (FMSPC)", "Use a machine of a kind that your policy names."),
+    "tdx-fmspc": CheckInfo(
+        "The kind of platform (FMSPC)",
+        compare(FailureKind.IDENTITY, "the FMSPC", "the provider of the machine"),
+    ),
     "tdx-tee-tcb-svn": CheckInfo("The version of the TDX module at launch (TEE_TCB_SVN)", _OLD),
     "tdx-tee-tcb-svn2": CheckInfo("The version of the TDX module that runs now (TEE_TCB_SVN2)", _OLD),
     **{f"pcr-{index}": _register(index) for index in PCRS},

@@ -23,7 +23,7 @@ from cloister.attestation.platforms.vtpm import check_signed_quote
 from cloister.attestation.policy.document import not_for_evidence
 from cloister.attestation.policy.evidence_policy import EvidencePolicy, RawPlatform
 from cloister.attestation.raw_checks import RAW_CHECKS, RAW_SNP_NAMES, RAW_TDX_NAMES
-from cloister.attestation.result import Check, CheckOutcome, Recorder, Skipped
+from cloister.attestation.result import Check, CheckOutcome, Recorder, Skipped, Used
 from cloister.attestation.roots import AMD, INTEL, MICROSOFT_PARAVISOR, VENDORS, Anchor, named_root
 from cloister.attestation.snp import pins as snp_pins
 from cloister.attestation.snp.report import SnpReport
@@ -84,6 +84,7 @@ class RawVerdict:
     identity: names, fingerprints and versions in the evidence.
     not_judged: what no check covers, in sentences.
     skipped: collateral that was ignored; may be empty.
+    used: collateral that the checks relied on; may be empty.
     """
 
     platform: str
@@ -94,6 +95,7 @@ class RawVerdict:
     identity: Mapping[str, str]
     not_judged: tuple[str, ...]
     skipped: tuple[Skipped, ...] = ()
+    used: tuple[Used, ...] = ()
 
     @property
     def genuine(self) -> bool:
@@ -119,6 +121,7 @@ class RawVerdict:
             "identity": dict(self.identity),
             "not_judged": list(self.not_judged),
             **({"skipped": [one.value() for one in self.skipped]} if self.skipped else {}),
+            **({"used": [one.value() for one in self.used]} if self.used else {}),
         }
 
 
@@ -175,7 +178,8 @@ def verify_raw(
             )
     skip_unsigned(usable)
     not_judged = (*_NEVER_JUDGED, *not_shown)
-    return RawVerdict(platform, root, at, policy.digest(), checks.finish(), identity, not_judged, usable.skipped)
+    used = usable.used(checks.used)
+    return RawVerdict(platform, root, at, policy.digest(), checks.finish(), identity, not_judged, usable.skipped, used)
 
 
 def _platform_and_checks(raw: Raw, report: HclReport | None) -> tuple[RawPlatform, tuple[str, ...]]:

@@ -4,76 +4,19 @@ A verdict is data that anyone can compute again. ``accepted`` is true only when 
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 
-from cloister.attestation.checkinfo import CheckInfo
+from cloister.attestation.checkinfo import CheckInfo, Failure
 from cloister.attestation.errors import AttestationError
+from cloister.attestation.outcomes import Check, CheckOutcome, failed_names, sentences
 from cloister.errors import ProofError
 from cloister.protocol import canonical, text
 from cloister.protocol.bootconfig import BootConfiguration
 
 NONE_NAMED = "one that the policy names, and it names none"
 """The expected value of a check against an empty list of the policy: no value passes."""
-
-_MAX_NAMES = 6
-
-
-class CheckOutcome(StrEnum):
-    """How a check ended."""
-
-    PASSED = "passed"
-    FAILED = "failed"
-    NOT_APPLICABLE = "not-applicable"
-
-
-@dataclass(frozen=True)
-class Check:
-    """One check of a verdict, as text for people and programs.
-
-    name: which check; docs/attestation.md lists them all.
-    outcome: how it ended.
-    expected: what must hold; empty when the check does not apply.
-    found: what the evidence has; may be empty when the check does not apply.
-    reason: why the check does not apply; empty otherwise.
-    info: what the check is about and what to do when it fails. None: ``sentence`` names the check only.
-    """
-
-    name: str
-    outcome: CheckOutcome
-    expected: str
-    found: str
-    reason: str = ""
-    info: CheckInfo | None = field(default=None, compare=False, repr=False)
-
-    def value(self) -> dict[str, Any]:
-        """The JSON value; an empty reason is omitted."""
-        return {
-            "name": self.name,
-            "outcome": self.outcome.value,
-            "expected": self.expected,
-            "found": self.found,
-            **({"reason": self.reason} if self.reason else {}),
-        }
-
-    def sentence(self) -> str:
-        """The check for people: its subject, expected and found, and after a failure what to do."""
-        subject = self.info.subject if self.info else self.name
-        if self.outcome is CheckOutcome.FAILED:
-            sentence = f"{subject}: expected {self.expected}, found {self.found}."
-            return f"{sentence} {self.info.advice}" if self.info else sentence
-        if self.outcome is CheckOutcome.PASSED:
-            return f"{subject}: as expected, {self.found}."
-        return f"{subject}: not judged, {self.reason}."
-
-
-def failed_names(failures: Sequence[Check]) -> str:
-    """The names of failed checks for the end of a sentence: ``pcr-4, pcr-9 and 3 more failed``."""
-    names = ", ".join(check.name for check in failures[:_MAX_NAMES])
-    more = len(failures) - _MAX_NAMES
-    return f"{names} and {more} more failed" if more > 0 else f"{names} failed"
 
 
 @dataclass(frozen=True)
@@ -95,6 +38,36 @@ class Skipped:
         """The JSON value."""
         source = "caller" if self.brought else "evidence"
         return {"kind": self.kind, "sha256": self.digest.hex(), "source": source, "reason": self.reason}
+
+
+@dataclass(frozen=True)
+class Used:
+    """An item of collateral that the verdict relies on.
+
+    kind: one of ``collateral_source.COLLATERAL_KINDS``.
+    name: what it is, in words.
+    digest: SHA-256 of its bytes.
+    source: which copy it is, one of ``collateral_source.ORIGINS``; ``place`` names file or address, if it has one.
+    until: when it expires (aware); None if it does not.
+    """
+
+    kind: str
+    name: str
+    digest: bytes
+    source: str
+    place: str
+    until: datetime | None
+
+    def value(self) -> dict[str, str]:
+        """The JSON value; what is absent is omitted."""
+        return {
+            "kind": self.kind,
+            "name": self.name,
+            "sha256": self.digest.hex(),
+            "source": self.source,
+            **({"place": self.place} if self.place else {}),
+            **({"until": canonical.to_time(self.until)} if self.until is not None else {}),
+        }
 
 
 @dataclass(frozen=True)
@@ -154,6 +127,7 @@ class Verdict:
     claims: what the evidence says about the machine.
     recording: it was appraised for no session and no receipt, so it does not show who is at the other end.
     skipped: collateral that was ignored; may be empty.
+    used: collateral that the checks relied on; may be empty.
     """
 
     platform: str
@@ -165,6 +139,7 @@ class Verdict:
     claims: Claims
     recording: bool = False
     skipped: tuple[Skipped, ...] = ()
+    used: tuple[Used, ...] = ()
 
     def __repr__(self) -> str:
         passed = sum(check.outcome is CheckOutcome.PASSED for check in self.checks)
@@ -195,8 +170,8 @@ class Verdict:
         be required.
         """
         if self.failures:
-            sentences = "\n".join(check.sentence() for check in self.failures)
-            raise ProofError(sentences, hint=f"The machine is rejected: {failed_names(self.failures)}.")
+            said = "\n".join(sentences(self.failures))
+            raise ProofError(said, hint=f"The machine is rejected: {failed_names(self.failures)}.")
 
     def value(self) -> dict[str, Any]:
         """The JSON value, as published in docs/schemas/verdict.schema.json.
@@ -214,6 +189,7 @@ class Verdict:
             "checks": [check.value() for check in self.checks],
             "claims": self.claims.value(),
             **({"skipped": [one.value() for one in self.skipped]} if self.skipped else {}),
+            **({"used": [one.value() for one in self.used]} if self.used else {}),
         }
 
     def encode(self) -> bytes:
@@ -230,11 +206,28 @@ class Recorder:
     def __init__(self, names: Sequence[str], catalogue: Mapping[str, CheckInfo]) -> None:
         self._infos = {name: catalogue[name] for name in names}
         self._checks: dict[str, Check] = {}
+        self.used: list[Any] = []
+        """The parsed collateral that the checks relied on, in the order of its use."""
+
+    def use(self, *collateral: object) -> None:
+        """Notes parsed collateral that a check relies on, each once."""
+        self.used += [one for one in collateral if not any(one is known for known in self.used)]
 
     def record(self, name: str, passed: bool, expected: str, found: str) -> bool:
         """Records a check that was made. Returns ``passed``."""
         self._add(name, CheckOutcome.PASSED if passed else CheckOutcome.FAILED, expected, found)
         return passed
+
+    def judge(self, name: str, passed: bool, expected: str, found: str, failure: Failure | None) -> bool:
+        """Records a check that was made; ``failure`` is how it fails, None for the way of its CheckInfo."""
+        if passed or failure is None:
+            return self.record(name, passed, expected, found)
+        return self.fail(name, expected, found, failure)
+
+    def fail(self, name: str, expected: str, found: str, failure: Failure) -> bool:
+        """Records a check that failed in one of the ``others`` ways of its CheckInfo. Returns False."""
+        self._add(name, CheckOutcome.FAILED, expected, found, failure=failure)
+        return False
 
     def equal(self, name: str, expected: bytes, found: bytes) -> bool:
         """Records whether two byte strings are equal, shown in hex."""
@@ -266,7 +259,20 @@ class Recorder:
             self.not_applicable(name, f"it cannot be checked after {failed[0]} failed")
         return tuple(self._checks[name] for name in self._infos)
 
-    def _add(self, name: str, outcome: CheckOutcome, expected: str, found: str, reason: str = "") -> None:
+    def _add(
+        self,
+        name: str,
+        outcome: CheckOutcome,
+        expected: str,
+        found: str,
+        reason: str = "",
+        failure: Failure | None = None,
+    ) -> None:
         if name in self._checks or name not in self._infos:
             raise AttestationError(f"The check {name} was recorded twice or is unknown: nothing is accepted.")
-        self._checks[name] = Check(name, outcome, expected, found, reason, self._infos[name])
+        info = self._infos[name]
+        if failure is not None and failure not in info.others:
+            raise AttestationError(f"The check {name} has no such failure in its description: nothing is accepted.")
+        if outcome is CheckOutcome.FAILED and failure is None:
+            failure = info.failure
+        self._checks[name] = Check(name, outcome, expected, found, reason, info, failure)

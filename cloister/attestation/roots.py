@@ -1,4 +1,7 @@
-"""The roots that vouch for a machine's identity, each pinned by the SHA-256 of its public key, never shipped.
+"""The roots that vouch for a machine's identity, each pinned by the SHA-256 of its public key.
+
+A pin decides, not a certificate: those of AMD's authorities that come with the package (``collateral/issuers.py``) are
+collateral like any other, and one that does not lead to a pin has no effect.
 
 The platform ``local`` has no vendor: its anchor is the certificate authority of the workspace, whose pin comes from the
 party's own policy. An anchor belongs to one vendor and is never used for another.

@@ -156,6 +156,7 @@ def verify(
         claims,
         recording=isinstance(purpose, RecordingPurpose),
         skipped=usable.skipped,
+        used=usable.used(checks.used),
     )
 
 

@@ -4,32 +4,39 @@ from pathlib import Path
 
 from cloister import client
 from cloister.cli.shell import show
-from cloister.cli.shell.options import JSON, TARGET, VENDORS
+from cloister.cli.shell.options import JSON, KEY, TARGET, VENDORS
 from cloister.cli.shell.settings import Settings, party_verb
+from cloister.cli.shell.verdict_output import FORMAT_HELP, chosen_format, print_verdict
 
 
 @party_verb(
-    options=[*TARGET, *VENDORS, JSON],
+    options=[*TARGET, *VENDORS, JSON, KEY.described("file of the key that signs an EAR (default: $CLOISTER_KEY)")],
     help={
         "manifest": "also demand that the machine runs this manifest, as `manifest` writes it",
+        "format": FORMAT_HELP,
+        "nonce": "the 32 bytes that the evidence must be made over, in hex, such as from the reader of an EAR",
         "save": "write the evidence to this file, for `audit` and `verify-evidence`",
     },
     example="attest --policy policy.json --workspace workspace.json",
 )
-def attest(settings: Settings, manifest: str | None = None, save: str | None = None) -> None:
+def attest(
+    settings: Settings,
+    manifest: str | None = None,
+    save: str | None = None,
+    format: str | None = None,
+    nonce: str | None = None,
+) -> None:
     """Check a running machine against your policy, and print every check with expected and found."""
+    form = chosen_format(settings, format)
+    chosen = client.parse_nonce(nonce) if nonce is not None else None
     policy = settings.policy()
     demanded = client.load_manifest(Path(manifest)) if manifest else None
-    found = settings.located().attest(demanded)
+    found = settings.located().attest(demanded, nonce=chosen)
     for problem in found.problems:
         show.note(problem)
     if save:
         found.save(save)
-    if settings.json:
-        show.facts(found.verdict.value())
-    else:
-        for line in client.verdict_lines(found.verdict):
-            print(line)
+    print_verdict(settings, found, form)
     if demanded and (said := client.rollback(demanded)):
         show.note(f"Note: {said}")
     if left := client.open_members(policy):

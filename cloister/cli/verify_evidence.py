@@ -4,33 +4,37 @@ from pathlib import Path
 
 from cloister import client
 from cloister.cli.shell import show
-from cloister.cli.shell.options import JSON, POLICY, VENDORS
+from cloister.cli.shell.options import JSON, KEY, POLICY, VENDORS
 from cloister.cli.shell.settings import Settings, party_verb
-from cloister.errors import InputError
+from cloister.cli.shell.verdict_output import FORMAT_HELP, chosen_format, print_verdict
+from cloister.units import parse_time
 
 
 @party_verb(
     several="files",
-    options=[POLICY, *VENDORS, JSON],
+    options=[POLICY, *VENDORS, JSON, KEY.described("file of the key that signs an EAR (default: $CLOISTER_KEY)")],
     help={
         "files": "evidence of `attest --save`, a SEV-SNP report, a TDX quote, or an HCL report with a quote; and the "
         "files that belong to it, such as certificates",
-        "at": "appraise as of this time, such as 2026-01-31T12:00:00Z (default: now)",
-        "report-data": "the bytes that the evidence must be bound to, in hex",
+        "format": FORMAT_HELP,
+        "at": "appraise as of this time, such as 2026-01-31T12:00:00Z or 2026-01-31 12:00+02:00, or as of the end of a "
+        "day in UTC, such as 2026-01-31 (default: now)",
+        "report-data": "the bytes that the evidence must be bound to, in hex, with or without 0x; zero for 64 zero "
+        "bytes",
     },
     example="verify-evidence evidence.json --policy policy.json",
 )
 def verify_evidence(
-    settings: Settings, files: list[str], at: str | None = None, report_data: str | None = None
+    settings: Settings,
+    files: list[str],
+    at: str | None = None,
+    report_data: str | None = None,
+    format: str | None = None,
 ) -> None:
     """Appraise recorded evidence offline: what `attest` saved, or a bare SEV-SNP report, TDX quote or HCL report."""
-    from cloister.protocol import canonical
-
-    moment = canonical.from_time(at, what="--at") if at is not None else None
-    try:
-        expected = bytes.fromhex(report_data) if report_data is not None else None
-    except ValueError as error:
-        raise InputError(f"--report-data must be hexadecimal, not {report_data!r}.") from error
+    form = chosen_format(settings, format)
+    moment = parse_time(at, "--at") if at is not None else None
+    expected = client.parse_report_data(report_data) if report_data is not None else None
     found = client.verify_evidence(
         [Path(file) for file in files],
         settings.any_policy(),
@@ -40,9 +44,5 @@ def verify_evidence(
     )
     for problem in found.problems:
         show.note(problem)
-    if settings.json:
-        show.facts(found.verdict.value())
-    else:
-        for line in client.verdict_lines(found.verdict):
-            print(line)
+    print_verdict(settings, found, form)
     found.require_passed()

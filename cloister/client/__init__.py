@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from cloister.attestation.policy.policy import Policy as Policy
     from cloister.client.collateral.folder import load_collateral as load_collateral
+    from cloister.client.collateral.keeping import KeptCollateral as KeptCollateral
+    from cloister.client.collateral.keeping import list_collateral as list_collateral
     from cloister.client.collateral.network import VendorServices as VendorServices
     from cloister.client.collateral.sources import CollateralSources as CollateralSources
     from cloister.client.computation.algorithm_files import describe_algorithm as describe_algorithm
@@ -69,6 +71,9 @@ if TYPE_CHECKING:
     from cloister.client.connection.refusal import Refusal as Refusal
     from cloister.client.connection.report import TransferReport as TransferReport
     from cloister.client.doctor.findings import Checkup as Checkup
+    from cloister.client.evidence.collateral_folder import FilledFolder as FilledFolder
+    from cloister.client.evidence.collateral_folder import fetch_collateral as fetch_collateral
+    from cloister.client.evidence.collateral_folder import pack_collateral as pack_collateral
     from cloister.client.evidence.examination import Examination as Examination
     from cloister.client.evidence.examination import verify_evidence as verify_evidence
     from cloister.client.evidence.first_policy import FirstPolicy as FirstPolicy
@@ -79,6 +84,8 @@ if TYPE_CHECKING:
     from cloister.client.evidence.policy_file import load_any_policy as load_any_policy
     from cloister.client.evidence.policy_file import load_policy as load_policy
     from cloister.client.evidence.policy_file import save_policy as save_policy
+    from cloister.client.evidence.typed_bytes import parse_nonce as parse_nonce
+    from cloister.client.evidence.typed_bytes import parse_report_data as parse_report_data
     from cloister.client.evidence.verdict import verdict_lines as verdict_lines
     from cloister.client.evidence.verdict import verdict_summary as verdict_summary
     from cloister.client.exchange.importing import ImportedComputation as ImportedComputation
@@ -343,9 +350,18 @@ _NAMES = {
         "audit_log",
         "logged_approvals",
     ),
+    "cloister.client.evidence.collateral_folder": (
+        "FilledFolder",
+        "fetch_collateral",
+        "pack_collateral",
+    ),
     "cloister.client.evidence.examination": (
         "Examination",
         "verify_evidence",
+    ),
+    "cloister.client.evidence.typed_bytes": (
+        "parse_nonce",
+        "parse_report_data",
     ),
     "cloister.client.evidence.verdict": (
         "verdict_lines",
@@ -370,6 +386,10 @@ _NAMES = {
     "cloister.client.rules.consent": ("consent_by_rule",),
     "cloister.client.collateral.sources": ("CollateralSources",),
     "cloister.client.collateral.folder": ("load_collateral",),
+    "cloister.client.collateral.keeping": (
+        "KeptCollateral",
+        "list_collateral",
+    ),
     "cloister.client.collateral.network": ("VendorServices",),
     "cloister.client.connection.report": ("TransferReport",),
     "cloister.client.connection.refusal": (

@@ -122,6 +122,7 @@ ELSEWHERE = {
     "page": "tests/cli/test_page.py",
     "join": "tests/cli/test_join.py",
     "policy": "tests/cli/test_first_policy.py",
+    "collateral": "tests/cli/test_collateral.py",
 }
 """Verbs whose output other tests validate, because it takes more than a machine and the parties' files."""
 

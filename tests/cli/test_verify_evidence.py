@@ -88,11 +88,15 @@ def test_report_and_its_files_are_one_piece(cloister, tmp_path: Path) -> None:
         (("nothing",), "is not evidence of a supported kind"),
         (("absent",), "cannot be read"),
         (("bundle", "bundle"), "a second evidence"),
-        (("bundle", "--at", "yesterday"), "--at is not a time"),
-        (("bundle", "--report-data", "xyz"), "--report-data must be hexadecimal"),
-        (("bundle", "--report-data", ""), "has 0 bytes"),
+        (("bundle", "--at", "yesterday"), "--at is not a day or a time"),
+        (("bundle", "--report-data", "xyz"), "--report-data must be bytes in hexadecimal"),
+        (("bundle", "--report-data", ""), "--report-data is empty"),
         (("bundle", "--report-data", "00" * 32), "has 32 bytes; this kind of evidence has 64."),
         (("bundle", "--report-data", "00" * 65), "has 65 bytes; this kind of evidence has 64."),
+        (("bundle", "--at", "2026-01-31T12:00:00"), "--at has no time zone"),
+        (("bundle", "--format", "xml"), "--format is 'xml'; it must be one of text, json, ear."),
+        (("bundle", "--format", "ear"), "No key is set"),
+        (("bundle", "--format", "ear", "--json"), "--json and --format ear exclude each other"),
         (("bundle", "--collateral", "absent"), "cannot be read"),
         (("bundle", "--collateral", "mixed"), "is not collateral"),
     ],
@@ -197,7 +201,7 @@ def test_empty_time_is_rejected(cloister, tmp_path: Path, local: LocalMachine) -
     done = cloister("verify-evidence", tmp_path / "bundle", "--policy", tmp_path / "policy.json", "--at", "")
 
     assert done.code == 2
-    assert "--at is not a time" in done.err
+    assert "--at is not a day or a time" in done.err
 
 
 def test_bare_report_makes_no_policy(cloister, tmp_path: Path) -> None:

@@ -3,11 +3,24 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from cloister.attestation.checkinfo import CheckInfo
+from cloister.attestation.checkinfo import CheckInfo, Failure, FailureKind, compare
 
-_FORGED = "Do not use this machine: its evidence does not come from the paravisor that your policy names."
-_STALE = "The guest must write its report data to NV 0x01400002 before it reads the report: ask for new evidence."
-_PARAVISOR = "Ask Microsoft which paravisor this is before you accept it: a paravisor can forge every register."
+_FORGED = compare(
+    FailureKind.SIGNATURE,
+    "the SHA-256 of this evidence",
+    "the operator of the machine, who can ask the machine for it again",
+    first="Do not use this machine: its evidence does not come from the paravisor that your policy names.",
+)
+_STALE = Failure(
+    FailureKind.BINDING,
+    "The guest must write its report data to NV 0x01400002 before it reads the report: ask for new evidence.",
+)
+_PARAVISOR = compare(
+    FailureKind.MEASUREMENT,
+    "the measurement of the paravisor",
+    "what Microsoft publishes for it",
+    first="A paravisor can forge every register.",
+)
 
 AZURE_CHECKS: Mapping[str, CheckInfo] = MappingProxyType(
     {
@@ -16,11 +29,21 @@ AZURE_CHECKS: Mapping[str, CheckInfo] = MappingProxyType(
         "azure-ak": CheckInfo("The attestation key of the paravisor's vTPM", _FORGED),
         "azure-ak-certificate": CheckInfo("Azure's own certificate of an attestation key", _FORGED),
         "azure-machine": CheckInfo(
-            "The machine's number at Azure (vmUniqueId)", "Use one of the machines that your policy names."
+            "The machine's number at Azure (vmUniqueId)",
+            compare(FailureKind.IDENTITY, "the machine's number", "the platform team"),
         ),
-        "azure-id-key": CheckInfo("The key that signed the paravisor (ID_KEY_DIGEST)", _PARAVISOR),
+        "azure-id-key": CheckInfo(
+            "The key that signed the paravisor (ID_KEY_DIGEST)",
+            compare(
+                FailureKind.IDENTITY,
+                "the digest of that key",
+                "what Microsoft publishes for its paravisors",
+                first="A paravisor can forge every register.",
+            ),
+        ),
         "azure-guest-svn": CheckInfo(
-            "The security version of the paravisor (GUEST_SVN)", "Have the machine moved to a host that is up to date."
+            "The security version of the paravisor (GUEST_SVN)",
+            Failure(FailureKind.OUTDATED, "Have the machine moved to a host that is up to date."),
         ),
         "azure-mrtd": CheckInfo("The measurement of the paravisor (MRTD)", _PARAVISOR),
         "azure-mrseam": CheckInfo("The measurement of the TDX module (MRSEAM)", _PARAVISOR),

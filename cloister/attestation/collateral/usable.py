@@ -15,18 +15,22 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from cloister.attestation.collateral.description import Parsed, describe, encoded, kind_of
 from cloister.attestation.collateral_source import (
+    CALLER,
     CERTIFICATE,
     CRL,
+    EVIDENCE,
     LAUNCH_ENDORSEMENT,
     QE_IDENTITY,
     TCB_INFO,
     Collateral,
     CollateralItem,
+    Origin,
 )
 from cloister.attestation.errors import CollateralError, MalformedEvidence
 from cloister.attestation.gcp.endorsement import LaunchEndorsement
-from cloister.attestation.result import Skipped
+from cloister.attestation.result import Skipped, Used
 from cloister.attestation.snp.certificates import EndorsementCertificate, is_endorsement
 from cloister.attestation.tdx.tcb_info import QeIdentity, TcbInfo
 from cloister.attestation.x509.certificate import Certificate
@@ -102,6 +106,22 @@ class UsableCollateral:
     def skip(self, kind: str, item: ParsedItem[Any], reason: str) -> None:
         """Lists an item of the caller's that turned out to have no effect."""
         self._skipped.append(Skipped(kind, hashlib.sha256(item.content).digest(), True, reason))
+
+    def used(self, values: Sequence[Parsed]) -> tuple[Used, ...]:
+        """What the verdict says of parsed collateral that its checks relied on; what is not here came in a quote or in
+        a host's table of certificates.
+        """
+        return tuple(self._used(value) for value in values)
+
+    def _used(self, value: Parsed) -> Used:
+        kind = kind_of(value)
+        name, until = describe(value)
+        item = next((one for one in self._parsed.get(kind, ()) if one.value is value), None)
+        content = item.content if item is not None else encoded(value)
+        origin = Origin(EVIDENCE)
+        if item is not None and item.brought and self._brought is not None:
+            origin = self._brought.origin(kind, content) or Origin(CALLER)
+        return Used(kind, name, hashlib.sha256(content).digest(), origin.source, origin.place, until)
 
     @property
     def skipped(self) -> tuple[Skipped, ...]:

@@ -82,6 +82,8 @@ def without_lists(policy: _AnyPolicy) -> _AnyPolicy:
 
 def explain(check: Check) -> str:
     """The sentence about a check that the new policy's strict values reject, with the member that decides it."""
+    if check.failure is not None and check.failure.members:  # its own sentence names them
+        return check.sentence()
     member = STRICT.get(check.name) or (_REQUIRE_CRL if check.name in _REVOCATIONS else "")
     if not member or member.startswith("strictness: "):
         return check.sentence()

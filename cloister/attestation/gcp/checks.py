@@ -3,27 +3,49 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from cloister.attestation.checkinfo import CheckInfo
+from cloister.attestation.checkinfo import CheckInfo, Failure, FailureKind, compare, missing
+from cloister.attestation.collateral_source import LAUNCH_ENDORSEMENT
 
-_ENDORSEMENT = "Get the endorsement of this measurement from Google's bucket again, or do not use this machine."
-_FIRMWARE = "The machine did not start with firmware that Google signed: do not use it."
-_MACHINE = "Use a machine that your policy names, or ask the platform team which one this is."
+WITHOUT_ENDORSEMENT = missing("Google's endorsement of this measurement, from its bucket", [LAUNCH_ENDORSEMENT])
+"""For a measurement without an endorsement, or with one that has expired."""
+"""For a measurement without an endorsement, or with one that has expired."""
+_FORGED = compare(
+    FailureKind.SIGNATURE,
+    "the launch endorsement",
+    "the one in Google's bucket",
+    first="Google did not sign this endorsement: do not use this machine.",
+)
+_FIRMWARE = compare(
+    FailureKind.MEASUREMENT,
+    "the measurement",
+    "Google's endorsements",
+    first="The machine did not start with firmware that Google signed: do not use it.",
+)
+_MACHINE = compare(FailureKind.IDENTITY, "project, zone and number of the machine", "the platform team")
 
 GCP_CHECKS: Mapping[str, CheckInfo] = MappingProxyType(
     {
-        "gcp-endorsement-path": CheckInfo("The certificate path of Google's launch endorsement", _ENDORSEMENT),
-        "gcp-endorsement-validity": CheckInfo("The validity of the endorsement's certificates", _ENDORSEMENT),
-        "gcp-endorsement-signature": CheckInfo("The signature of Google's launch endorsement", _ENDORSEMENT),
+        "gcp-endorsement-path": CheckInfo(
+            "The certificate path of Google's launch endorsement", _FORGED, (WITHOUT_ENDORSEMENT,)
+        ),
+        "gcp-endorsement-validity": CheckInfo("The validity of the endorsement's certificates", WITHOUT_ENDORSEMENT),
+        "gcp-endorsement-signature": CheckInfo("The signature of Google's launch endorsement", _FORGED),
         "gcp-launch-digest": CheckInfo("The launch measurement of Google's firmware", _FIRMWARE),
         "gcp-mrtd": CheckInfo("The measurement of Google's firmware (MRTD)", _FIRMWARE),
         "gcp-firmware-svn": CheckInfo(
-            "The security version of Google's firmware", "Stop and start the machine, so that it gets newer firmware."
+            "The security version of Google's firmware",
+            Failure(FailureKind.OUTDATED, "Stop and start the machine, so that it gets newer firmware."),
         ),
         "gcp-production": CheckInfo("The environment at Google that the machine runs in", _MACHINE),
         "gcp-instance": CheckInfo("The machine that Google's certificate names", _MACHINE),
         "gcp-technology": CheckInfo(
             "The technology that Google's firmware measured (GCE NonHostInfo)",
-            "Do not use this machine: its vTPM may be that of a machine that is not confidential.",
+            compare(
+                FailureKind.MEASUREMENT,
+                "the boot event log",
+                "the platform team, who can say how the machine was started",
+                first="Do not use this machine: its vTPM may be that of a machine that is not confidential.",
+            ),
         ),
     }
 )

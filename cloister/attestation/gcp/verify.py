@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+from cloister.attestation.gcp.checks import WITHOUT_ENDORSEMENT
 from cloister.attestation.gcp.endorsement import LaunchEndorsement
 from cloister.attestation.gcp.policy import GcpPolicy
 from cloister.attestation.result import Recorder
@@ -22,8 +23,9 @@ def check_endorsement(
     ``certificates`` are those of the collateral; the endorsement may have issuers of its own.
     """
     if endorsement is None:
-        checks.record("gcp-endorsement-path", False, "a launch endorsement", "none")
+        checks.fail("gcp-endorsement-path", "a launch endorsement", "none", WITHOUT_ENDORSEMENT)
         return {}
+    checks.use(endorsement)
     anchor, leaf = section.endorsement_root_spki_sha256, endorsement.certificate
     issuers = issuers_among(leaf, certificates, endorsement.issuers)
     path, why = find_path(leaf, (*endorsement.issuers, *issuers), anchor)

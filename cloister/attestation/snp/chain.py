@@ -11,6 +11,7 @@ from datetime import datetime
 from cloister.attestation.result import Recorder
 from cloister.attestation.roots import Anchor
 from cloister.attestation.snp.certificates import EndorsementCertificate
+from cloister.attestation.snp.checks import TOO_OLD
 from cloister.attestation.snp.policy import SnpPolicy
 from cloister.attestation.snp.report import SigningKey
 from cloister.attestation.x509 import crl
@@ -63,11 +64,23 @@ def find_chain(
         elif not leaf.signed_by(signer):
             reason = f"the certificate is not signed by the key of {wanted}"
         else:
-            path, why = find_path(signer, issuers, anchor.spki_sha256, longest=2)
+            # Only its issuer: a folder may have many certificates of other vendors and lines.
+            roots = [one for one in issuers if one.subject == signer.issuer]
+            path, why = find_path(signer, roots, anchor.spki_sha256, longest=2)
             if path is not None:
                 return Chain(leaf, *path), ""
             reason = why
     return None, reason
+
+
+def lacks_issuers(leaf: EndorsementCertificate, issuers: Sequence[Certificate], anchors: Sequence[Anchor]) -> bool:
+    """Whether a chain is missing only because certificates of its authorities are absent."""
+    line = leaf.amd.product_line
+    pinned = {anchor.spki_sha256 for anchor in anchors if anchor.name == f"ARK-{line}"}
+    if not pinned or leaf.issuer_name != _ISSUERS[leaf.kind].format(line=line):
+        return False
+    signers = any(one.subject == leaf.issuer for one in issuers)
+    return not signers or not any(one.fingerprint() in pinned for one in issuers)
 
 
 def check_period(checks: Recorder, chain: Chain | None, at: datetime) -> None:
@@ -93,12 +106,17 @@ def check_revocation(
             checks.not_applicable(name, "there is no chain whose certificates could be revoked")
         return ""
     current, why = crl.current(lists, chain.root, at)
+    if current is not None:
+        checks.use(current)
     wanted = f"a list signed by the root and current at {canonical.to_time(at)}"
     days = section.max_crl_age_days
     if current is not None and days is not None:
         wanted += f", at most {days} days old"
         fresh = (at - current.this_update).total_seconds() <= days * 86400
-        checks.record("snp-crl", fresh, wanted, current.period())
+        if fresh:
+            checks.record("snp-crl", True, wanted, current.period())
+        else:
+            checks.fail("snp-crl", wanted, current.period(), TOO_OLD)
     elif current is not None:
         checks.record("snp-crl", True, wanted, current.period())
     elif section.require_crl:

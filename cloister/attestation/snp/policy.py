@@ -5,12 +5,14 @@ DEBUG and MIGRATE_MA must be clear, VMPL must be 0, chip and TCB of a VCEK must 
 be in the order that the firmware keeps.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
+from cloister.attestation.checkinfo import Failure
 from cloister.attestation.errors import PolicyError
 from cloister.attestation.result import Recorder
+from cloister.attestation.snp.checks import GUEST_CXL, GUEST_SMT, HOST_SMT, HOST_TIO, UNKNOWN_SETTING
 from cloister.attestation.snp.products import COMPONENTS, ProductLine, TcbVersion
 from cloister.attestation.snp.report import VERSIONS, PlatformBit, PolicyBit, SnpReport
 
@@ -19,6 +21,20 @@ TCB_KINDS = ("reported", "committed", "launch", "current")
 back to, the one at launch, and the one that runs now."""
 
 _REPORTED = TCB_KINDS[0]
+
+_Bit = TypeVar("_Bit", PolicyBit, PlatformBit)
+
+_GUEST_CHOICES: Mapping[frozenset[PolicyBit], Failure] = {
+    frozenset({PolicyBit.SMT}): GUEST_SMT,
+    frozenset({PolicyBit.CXL_ALLOW}): GUEST_CXL,
+}
+"""The failure of a guest policy that differs from the party's policy in exactly these bits."""
+
+_HOST_CHOICES: Mapping[frozenset[PlatformBit], Failure] = {
+    frozenset({PlatformBit.SMT_EN}): HOST_SMT,
+    frozenset({PlatformBit.TIO_EN}): HOST_TIO,
+}
+"""The same for PLATFORM_INFO."""
 
 VMPL = 0
 """The privilege level of the attested image: no more privileged code in the guest can request its report."""
@@ -43,7 +59,7 @@ class SnpPolicy:
     minimum_guest_svn: the least security version of the guest.
     id_key_digests: accepted identity keys (SHA-384, 48 bytes); empty skips the check.
     author_key_digests: accepted author keys (SHA-384, 48 bytes); empty skips the check.
-    vlek_clouds: accepted clouds of a VLEK, as AMD's certificates name them.
+    vlek_clouds: accepted clouds of a VLEK, by a name of ``clouds.names``: as AMD's certificates name them, or a region.
     """
 
     minimum_tcb: Mapping[ProductLine, Mapping[str, TcbVersion]]
@@ -147,10 +163,9 @@ def check_guest(checks: Recorder, report: SnpReport, section: SnpPolicy, vmpl: i
 
     allowed = {PolicyBit.SMT: section.allow_smt, PolicyBit.CXL_ALLOW: section.allow_cxl}
     forbidden = [bit for bit, allow in allowed.items() if not allow]
-    passed = not bits.intersection(forbidden) and bits.issuperset(section.require_guest_policy)
-    checks.record(
-        "snp-guest-policy", passed, _demand(forbidden, section.require_guest_policy), _names(bits) or "no bit set"
-    )
+    broken = _broken(bits, forbidden, section.require_guest_policy)
+    wanted, found = _demand(forbidden, section.require_guest_policy), _names(bits) or "no bit set"
+    checks.judge("snp-guest-policy", not broken, wanted, found, _GUEST_CHOICES.get(broken))
     checks.record("snp-abi", report.abi >= section.minimum_abi, _least(section.minimum_abi), _dotted(report.abi))
     least = section.minimum_guest_svn
     checks.record("snp-guest-svn", report.guest_svn >= least, f"at least {least}", str(report.guest_svn))
@@ -173,11 +188,13 @@ def check_platform(checks: Recorder, report: SnpReport, section: SnpPolicy) -> N
     allowed = {PlatformBit.SMT_EN: section.allow_smt, PlatformBit.TIO_EN: section.allow_tio}
     forbidden = [bit for bit, allow in allowed.items() if not allow]
     unknown = report.unknown_platform_bits()
-    passed = not unknown and not bits.intersection(forbidden) and bits.issuperset(section.require_platform_info)
+    broken = _broken(bits, forbidden, section.require_platform_info)
     found = _names(bits) or "no bit set"
     if unknown:
         found += f", and {unknown:#x}, which is not known"
-    checks.record("snp-platform-info", passed, _demand(forbidden, section.require_platform_info), found)
+    wanted = _demand(forbidden, section.require_platform_info)
+    failure = UNKNOWN_SETTING if unknown else _HOST_CHOICES.get(broken)
+    checks.judge("snp-platform-info", not unknown and not broken, wanted, found, failure)
 
 
 def check_tcb(checks: Recorder, report: SnpReport, line: ProductLine | None, section: SnpPolicy) -> None:
@@ -208,6 +225,11 @@ def check_tcb(checks: Recorder, report: SnpReport, line: ProductLine | None, sec
         checks.not_applicable("snp-firmware", "the policy names no version", _dotted(committed))
     else:
         checks.record("snp-firmware", committed >= least, _least(least), _dotted(committed))
+
+
+def _broken(bits: frozenset[_Bit], forbidden: Iterable[_Bit], required: Iterable[_Bit]) -> frozenset[_Bit]:
+    """The bits that are set and must not be, and those that must be set and are not."""
+    return bits.intersection(forbidden) | (frozenset(required) - bits)
 
 
 def _names(bits: frozenset[PolicyBit] | frozenset[PlatformBit]) -> str:

@@ -13,8 +13,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, utils
 
 from cloister.attestation.result import NONE_NAMED, Recorder
 from cloister.attestation.roots import Anchor
+from cloister.attestation.snp import clouds
 from cloister.attestation.snp.certificates import EndorsementCertificate
-from cloister.attestation.snp.chain import check_period, check_revocation, find_chain
+from cloister.attestation.snp.chain import check_period, check_revocation, find_chain, lacks_issuers
+from cloister.attestation.snp.checks import CERTIFIED_ELSEWHERE, WITHOUT_ISSUER, WITHOUT_LEAF
 from cloister.attestation.snp.collateral import AmdCollateral
 from cloister.attestation.snp.policy import VMPL, SnpPolicy, check_guest, check_platform, check_tcb
 from cloister.attestation.snp.products import ProductLine
@@ -55,7 +57,15 @@ def check_report(
         chain, why = None, f"no {kind.name} certificate is present"
     else:
         chain, why = find_chain(leaf, collateral.issuers, anchors)
-    checks.record("snp-chain", chain is not None, "a chain to AMD's root of the product line", why or "found")
+    wanted = "a chain to AMD's root of the product line"
+    if leaf is None:
+        checks.fail("snp-chain", wanted, why, WITHOUT_LEAF)
+    elif chain is None and lacks_issuers(leaf, collateral.issuers, anchors):
+        checks.fail("snp-chain", wanted, why, WITHOUT_ISSUER)
+    else:
+        checks.record("snp-chain", chain is not None, wanted, why or "found")
+    if chain is not None:
+        checks.use(chain.leaf, chain.signer, chain.root)
     check_period(checks, chain, at)
     listed = check_revocation(checks, chain, collateral.lists, section, at)
 
@@ -87,16 +97,21 @@ def _check_product(
     checks: Recorder, report: SnpReport, leaf: EndorsementCertificate | None, section: SnpPolicy
 ) -> ProductLine | None:
     """The line that the report names is the certificate's, and the policy accepts it. Returns the line of the chip."""
+    wanted = " or ".join(section.minimum_tcb) or NONE_NAMED
     line = report.product_line
     found = f"family {report.family:#x} model {report.model:#x}, which is {line or 'not known'}"
     certified = leaf.amd.product_line if leaf else None
     if report.version == 2:
         line = certified if certified in _WITHOUT_CPUID else None
         found = f"a report of version 2, which names no processor, for {certified or 'a product that is not known'}"
+        if leaf is None:
+            checks.fail("snp-product", wanted, "a product that is unknown without a certificate", WITHOUT_LEAF)
+            return None
     elif leaf is not None and certified is not line:
         found += f", and a certificate for {leaf.amd.product_name!r}"
-    accepted = line in section.minimum_tcb and (leaf is None or certified is line)
-    checks.record("snp-product", accepted, " or ".join(section.minimum_tcb) or NONE_NAMED, found)
+    fits = leaf is None or certified is line
+    failure = None if fits else CERTIFIED_ELSEWHERE
+    checks.judge("snp-product", fits and line in section.minimum_tcb, wanted, found, failure)
     return line
 
 
@@ -120,13 +135,15 @@ def _check_leaf(
         return
     if leaf.amd.hwid is None and section.vlek_clouds:
         cloud = leaf.amd.csp_id or "absent"
-        checks.record("snp-chip", cloud in section.vlek_clouds, " or ".join(section.vlek_clouds), cloud)
+        known = any(name in section.vlek_clouds for name in clouds.names(cloud))
+        checks.record("snp-chip", known, " or ".join(section.vlek_clouds), cloud)
     elif leaf.amd.hwid is None:
         checks.not_applicable(
             "snp-chip", f"the policy names no cloud for a VLEK ({leaf.amd.csp_id}), which is for no chip"
         )
     else:
-        checks.equal("snp-chip", leaf.amd.hwid, report.chip(line))
+        chip = report.chip(line)
+        checks.judge("snp-chip", leaf.amd.hwid == chip, leaf.amd.hwid.hex(), chip.hex(), CERTIFIED_ELSEWHERE)
     reported = report.tcb_versions(line)["reported"]
     checks.record("snp-certificate-tcb", leaf.amd.tcb == reported, str(leaf.amd.tcb), str(reported))
 

@@ -3,13 +3,40 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from cloister.attestation.checkinfo import ASK_AGAIN, REBUILD, CheckInfo
+from cloister.attestation.checkinfo import (
+    AGAIN,
+    REBUILD,
+    CheckInfo,
+    Failure,
+    FailureKind,
+    choice,
+    compare,
+    missing,
+)
+from cloister.attestation.collateral_source import CERTIFICATE, CRL, QE_IDENTITY, TCB_INFO
 
-_FORGED = "Do not use this machine: its evidence does not come from the processor that it names."
-_COLLATERAL = "Fetch the collateral from Intel's service again (`verify-evidence --fetch`) and verify again."
-_REVOKED = "Do not use this machine: Intel no longer vouches for its key."
-_UPDATE = "Ask the provider to update the machine's firmware, microcode or TDX module, or use another machine."
-_HOST = "The host did not start the machine as your policy demands: have it started again with the right settings."
+_FORGED = compare(
+    FailureKind.SIGNATURE,
+    "the SHA-256 of this evidence",
+    "the operator of the machine, who can ask the machine for it again",
+    first="Do not use this machine: its evidence does not come from the processor that it names.",
+)
+_UPDATE = Failure(
+    FailureKind.OUTDATED,
+    "Ask the provider to update the machine's firmware, microcode or TDX module, or use another machine.",
+)
+_HOST = Failure(
+    FailureKind.SETTING,
+    "The host did not start the machine as your policy demands: have it started again with the right settings.",
+)
+_STARTED_BY = compare(FailureKind.IDENTITY, "this value", "the team that starts the machine")
+_TCB_INFO = missing("Intel's TCB info for the platform, with its issuers", [TCB_INFO, CERTIFICATE])
+_QE_IDENTITY = missing("Intel's identity of the quoting enclave, with its issuers", [QE_IDENTITY, CERTIFICATE])
+_STATEMENTS = [TCB_INFO, QE_IDENTITY, CRL]
+_LIST = missing("Intel's current revocation lists", [CRL], member="tdx.require_crl")
+
+REVOKED = Failure(FailureKind.REVOKED, "Do not use this machine: Intel no longer vouches for its key.")
+"""For a certificate that a revocation list names."""
 
 _QUOTE = {
     "tdx-qe-vendor": CheckInfo("The vendor of the quoting enclave", _FORGED),
@@ -17,47 +44,104 @@ _QUOTE = {
     "tdx-attestation-key": CheckInfo("The key that signed the quote", _FORGED),
     "tdx-qe-report-signature": CheckInfo("The signature of the quoting enclave's report", _FORGED),
     "tdx-pck-path": CheckInfo("The certificate path of the platform's key", _FORGED),
-    "tdx-pck-validity": CheckInfo("The validity of the platform's certificates", _COLLATERAL),
-    "tdx-pck-revocation": CheckInfo("The revocation of the platform's key", _REVOKED),
-    "tdx-ca-revocation": CheckInfo("The revocation of Intel's authorities", _COLLATERAL),
-    "tdx-tcb-info": CheckInfo("The TCB info of the platform", _COLLATERAL),
-    "tdx-tcb-info-validity": CheckInfo("The validity of the TCB info", _COLLATERAL),
-    "tdx-qe-identity": CheckInfo("The published identity of the quoting enclave", _COLLATERAL),
-    "tdx-qe-identity-validity": CheckInfo("The validity of the quoting enclave's identity", _COLLATERAL),
-    "tdx-collateral-age": CheckInfo("The age of Intel's collateral", _COLLATERAL),
-    "tdx-tcb-evaluation-number": CheckInfo("The number of Intel's TCB evaluation", _COLLATERAL),
+    "tdx-pck-validity": CheckInfo(
+        "The validity of the platform's certificates",
+        missing("a new quote, or appraise as of the day of the recording with --at", [CERTIFICATE]),
+    ),
+    "tdx-pck-revocation": CheckInfo("The revocation of the platform's key", _LIST, (REVOKED,)),
+    "tdx-ca-revocation": CheckInfo("The revocation of Intel's authorities", _LIST, (REVOKED,)),
+    "tdx-tcb-info": CheckInfo("The TCB info of the platform", _TCB_INFO),
+    "tdx-tcb-info-validity": CheckInfo("The validity of the TCB info", _TCB_INFO),
+    "tdx-qe-identity": CheckInfo("The published identity of the quoting enclave", _QE_IDENTITY),
+    "tdx-qe-identity-validity": CheckInfo("The validity of the quoting enclave's identity", _QE_IDENTITY),
+    "tdx-collateral-age": CheckInfo(
+        "The age of Intel's collateral",
+        missing("newer collateral of Intel's", _STATEMENTS, member="tdx.max_collateral_age_days"),
+    ),
+    "tdx-tcb-evaluation-number": CheckInfo(
+        "The number of Intel's TCB evaluation",
+        missing("collateral of a newer evaluation", _STATEMENTS, member="tdx.min_tcb_evaluation_data_number"),
+    ),
     "tdx-quoting-enclave": CheckInfo("The quoting enclave", _FORGED),
     "tdx-module": CheckInfo("The TDX module that Intel publishes for the running version", _FORGED),
     "tdx-tcb-status": CheckInfo("The status of the platform's TCB", _UPDATE),
     "tdx-advisories": CheckInfo("Security advisories that are open on the platform", _UPDATE),
     "tdx-platform-instance": CheckInfo(
-        "The platform that the machine runs on", "Ask the provider why the machine has moved."
+        "The platform that the machine runs on",
+        compare(FailureKind.IDENTITY, "the platform's PPID", "the provider, who can say why the machine has moved"),
     ),
     "tdx-report-version": CheckInfo("The version of the TD report", _HOST),
-    "tdx-mr-signer-seam": CheckInfo("The signer of the TDX module", _UPDATE),
-    "tdx-seam-attributes": CheckInfo("The attributes of the TDX module", _UPDATE),
-    "tdx-mr-seam": CheckInfo("The TDX module", _UPDATE),
-    "tdx-debug": CheckInfo("Whether the machine is under debug", f"Its host can read its memory. {_HOST}"),
-    "tdx-migratable": CheckInfo("Whether the machine may be migrated", _HOST),
-    "tdx-attributes": CheckInfo("The attributes of the machine", _HOST),
-    "tdx-xfam": CheckInfo("The processor features of the machine (XFAM)", _HOST),
-    "tdx-mr-owner": CheckInfo("The owner that the host named (MROWNER)", _HOST),
-    "tdx-mr-owner-config": CheckInfo("The owner's configuration that the host named (MROWNERCONFIG)", _HOST),
-    "tdx-service-td": CheckInfo("The service machines that are bound to the machine (MR_SERVICETD)", _HOST),
-    "tdx-report-data": CheckInfo("The data that the quote was made over", ASK_AGAIN),
+    "tdx-mr-signer-seam": CheckInfo(
+        "The signer of the TDX module",
+        compare(FailureKind.MEASUREMENT, "the signer of the TDX module", "what Intel publishes for it"),
+    ),
+    "tdx-seam-attributes": CheckInfo(
+        "The attributes of the TDX module",
+        compare(FailureKind.DEBUG, "the attributes of the TDX module", "what Intel publishes for it"),
+    ),
+    "tdx-mr-seam": CheckInfo(
+        "The TDX module",
+        compare(FailureKind.MEASUREMENT, "the measurement of the TDX module", "what Intel publishes for its version"),
+    ),
+    "tdx-debug": CheckInfo(
+        "Whether the machine is under debug",
+        compare(
+            FailureKind.DEBUG,
+            "the attributes that it was started with",
+            "the team that starts the machine",
+            first="Its host can read its memory: it is for trials, not for secrets.",
+        ),
+    ),
+    "tdx-migratable": CheckInfo(
+        "Whether the machine may be migrated",
+        compare(
+            FailureKind.DEBUG,
+            "the attributes that it was started with",
+            "the team that starts the machine",
+            first="A migration TD can take its memory elsewhere.",
+        ),
+    ),
+    "tdx-attributes": CheckInfo(
+        "The attributes of the machine",
+        choice("The host started it with other attributes.", "tdx.attributes_required", "tdx.attributes_allowed"),
+    ),
+    "tdx-xfam": CheckInfo(
+        "The processor features of the machine (XFAM)",
+        choice("The host started it with other features of the processor.", "tdx.xfam_allowed"),
+    ),
+    "tdx-mr-owner": CheckInfo("The owner that the host named (MROWNER)", _STARTED_BY),
+    "tdx-mr-owner-config": CheckInfo("The owner's configuration that the host named (MROWNERCONFIG)", _STARTED_BY),
+    "tdx-service-td": CheckInfo("The service machines that are bound to the machine (MR_SERVICETD)", _STARTED_BY),
+    "tdx-report-data": CheckInfo("The data that the quote was made over", AGAIN),
 }
 
 _IMAGE = {
     "tdx-boot-configuration": CheckInfo(
         "The boot configuration that the machine was started with (MRCONFIGID)",
-        "The host gave it another boot configuration than the one in the evidence: do not use this machine.",
+        compare(
+            FailureKind.MEASUREMENT,
+            "the boot configuration",
+            "the platform team and the owners in it",
+            first="The host gave it another boot configuration than the one in the evidence: do not use this machine.",
+        ),
     ),
     "tdx-event-log": CheckInfo("The replay of the boot event log (CCEL)", _FORGED),
     "tdx-mrtd": CheckInfo("The firmware that the machine was started with (MRTD)", REBUILD),
-    "tdx-rtmr-0": CheckInfo("RTMR 0 (firmware configuration)", "Ask the platform team what changed in the host."),
+    "tdx-rtmr-0": CheckInfo(
+        "RTMR 0 (firmware configuration)",
+        compare(FailureKind.MEASUREMENT, "the event log", "the platform team, who can say what changed in the host"),
+    ),
     "tdx-rtmr-1": CheckInfo("RTMR 1 (the kernel image that was started)", REBUILD),
     "tdx-rtmr-2": CheckInfo("RTMR 2 (initrd and kernel command line)", REBUILD),
-    "tdx-rtmr-3": CheckInfo("RTMR 3 (not used by the image)", "Something measured there: do not use this machine."),
+    "tdx-rtmr-3": CheckInfo(
+        "RTMR 3 (not used by the image)",
+        compare(
+            FailureKind.MEASUREMENT,
+            "the image",
+            "the team that published it",
+            first="Something measured there: do not use this machine.",
+        ),
+    ),
 }
 
 TDX_CHECKS: Mapping[str, CheckInfo] = MappingProxyType({**_QUOTE, **_IMAGE})

@@ -152,6 +152,7 @@ def check_statement(
     digest = hashlib.sha256(best.body).hexdigest()
     if not checks.record(name, bool(path.certificates), "signed by Intel", path.why or f"signed, SHA-256 {digest}"):
         return None, path
+    checks.use(best, path.certificates[0])
     late = next((one for one in path.certificates if not one.valid_at(at)), None)
     period = best.period() if late is None else f"signer's certificates {validity(late)}"
     current = late is None and best.current_at(at)

@@ -16,6 +16,7 @@ from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.result import Recorder
 from cloister.attestation.roots import VENDORS, Anchor
 from cloister.attestation.tdx.certificates import Pck
+from cloister.attestation.tdx.checks import REVOKED
 from cloister.attestation.tdx.collateral import (
     CertificatePath,
     IntelCollateral,
@@ -155,11 +156,13 @@ def _check_lists(
     at: datetime,
 ) -> crl.RevocationList | None:
     current, why = crl.current(collateral.lists, issuer, at)
+    if current is not None:
+        checks.use(current)
     wanted = f"not revoked, by a list that is current at {canonical.to_time(at)}"
     serials = [certificate.parsed.serial_number for certificate in certificates]
     revoked = [serial for serial in serials if crl.revoked(collateral.lists, issuer, serial)]
     if revoked:
-        checks.record(name, False, wanted, ", ".join(f"serial number {serial:x} is revoked" for serial in revoked))
+        checks.fail(name, wanted, ", ".join(f"serial number {serial:x} is revoked" for serial in revoked), REVOKED)
     elif current is not None:
         checks.record(name, True, wanted, f"not revoked by the list {current.period()}")
     elif section.require_crl:

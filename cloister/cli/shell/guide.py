@@ -64,6 +64,7 @@ Anyone, offline
   {p} report results.zip                             the same as a page for a browser or a printer
   {p} audit LOG                                      what a saved event log proves
   {p} verify-evidence FILE...                        whether recorded evidence is genuine
+  {p} collateral fetch --collateral DIR              the vendors' certificates and lists, for a site without internet
 """
 
 PLATFORM = """\

@@ -36,6 +36,7 @@ def vcek_request(line: ProductLine, chip_id: bytes, tcb: TcbVersion, *, service:
     query = urllib.parse.urlencode({name: f"{level:02}" for name, level in levels.items() if level is not None})
     chip = chip_id[:size].hex()
     return CollateralRequest(
+        CERTIFICATE,
         f"the certificate of the chip {chip[:16]}...",
         f"{service}/vcek/v1/{line}/{chip}?{query}",
         lambda answer: (_leaf(answer, line, chip_id[:size], tcb),),
@@ -48,6 +49,7 @@ def chain_request(line: ProductLine, *, vlek: bool = False, service: str = SERVI
     """The issuers of a line's VCEKs or VLEKs: ASK or ASVK, and ARK."""
     kind = "vlek" if vlek else "vcek"
     return CollateralRequest(
+        CERTIFICATE,
         f"the issuers of {line}'s {kind.upper()}s",
         f"{service}/{kind}/v1/{line}/cert_chain",
         lambda answer: content.certificates(answer.body, f"{line}'s issuers"),
@@ -60,6 +62,7 @@ def crl_request(line: ProductLine, *, vlek: bool = False, service: str = SERVICE
     """The revocation list of a line's ARK."""
     kind = "vlek" if vlek else "vcek"
     return CollateralRequest(
+        CRL,
         f"the revocation list of {line}'s root",
         f"{service}/{kind}/v1/{line}/crl",
         lambda answer: (CollateralItem(CRL, answer.body),),

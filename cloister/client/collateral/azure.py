@@ -6,7 +6,7 @@ Trusted Hardware Identity Management, "How do I request collateral in a Confiden
 
 import json
 
-from cloister.attestation.collateral_source import CollateralItem
+from cloister.attestation.collateral_source import CERTIFICATE, CollateralItem
 from cloister.attestation.errors import MalformedEvidence
 from cloister.client.collateral import content
 from cloister.client.collateral.request import CollateralRequest
@@ -20,6 +20,7 @@ _LIMIT = 64 * 1024
 def certificate_request(*, service: str = SERVICE) -> CollateralRequest:
     """The VCEK of this machine's chip and TCB, and its chain."""
     return CollateralRequest(
+        CERTIFICATE,
         "the certificate of this machine's chip",
         f"{service}/metadata/THIM/amd/certification",
         _read,

@@ -8,7 +8,8 @@ A damaged entry is ignored, too: the cache may cost an extra request, never give
 import contextlib
 import hashlib
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -19,6 +20,8 @@ from cloister.attestation.collateral_source import COLLATERAL_KINDS, CollateralI
 from cloister.protocol import canonical
 from cloister.protocol.canonical import FormatError
 
+_ENTRY = re.compile("[0-9a-f]{64}")
+_MAX_ENTRIES = 4096
 _MAX_ENTRY = 4 * 1024 * 1024
 _WHAT = "A cached answer"
 
@@ -90,6 +93,24 @@ class Cache:
         except (OSError, FormatError):
             return None
         return entry if entry.usable_at(now) else None
+
+    def all(self, now: datetime) -> Iterator[tuple[str, Entry]]:
+        """Every usable answer with its address, in the order of the addresses' digests."""
+        try:
+            paths = sorted(path for path in self.folder.iterdir() if _ENTRY.fullmatch(path.name))[:_MAX_ENTRIES]
+        except OSError:
+            return
+        for path in paths:
+            try:
+                with path.open("rb") as file:
+                    data = file.read(_MAX_ENTRY + 1)
+                value = canonical.parse_canonical(data.partition(b"\n")[2], what=_WHAT, limit=_MAX_ENTRY)
+                address = str(value["address"])
+                entry = Entry.parse(data, address)
+            except (OSError, FormatError, KeyError, TypeError):
+                continue
+            if path == self._path(address) and entry.usable_at(now):
+                yield address, entry
 
     def put(self, address: str, entry: Entry) -> None:
         """Keep an answer. On a full or read-only disk the answer is not cached, without an error."""

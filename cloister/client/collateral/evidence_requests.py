@@ -1,9 +1,10 @@
 """The requests to the vendors' services that a piece of evidence needs."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
 from cloister.attestation.azure.hcl import TYPE_SNP, HclReport
+from cloister.attestation.collateral_source import CollateralItem
 from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.evidence import Evidence, Platform
 from cloister.attestation.raw_evidence import Raw, RawHcl, RawSnp
@@ -34,6 +35,20 @@ class Services:
     certification: str = intel.SERVICE
     root_crl: str = intel.ROOT_CRL
     bucket: str = google.SERVICE
+
+
+def general_requests(services: Services | None = None) -> tuple[CollateralRequest, ...]:
+    """Requests for what is the same for every machine: AMD's and Intel's revocation lists, AMD's issuers, Intel's
+    identity of the quoting enclave.
+    """
+    asked = services or Services()
+    found: list[CollateralRequest] = []
+    for line in ProductLine:
+        for vlek in (False, True):
+            found.append(amd.chain_request(line, vlek=vlek, service=asked.keys))
+            found.append(amd.crl_request(line, vlek=vlek, service=asked.keys))
+    found += intel.general_requests(service=asked.certification, root_crl=asked.root_crl)
+    return tuple(found)
 
 
 def requests_for(
@@ -84,15 +99,52 @@ def _amd(report: SnpReport, certificates: tuple[bytes, ...], service: str) -> li
     lines = (known,) if known else _OF_VERSION_2
     found: list[CollateralRequest] = []
     for line in lines:
-        if not vlek:
-            own = report.chip(line), report.tcb_versions(line)["reported"]
-            if own not in [(leaf.amd.hwid, leaf.amd.tcb) for leaf in leaves]:
-                found.append(amd.vcek_request(line, *own, service=service))
-        found += [
-            amd.chain_request(line, vlek=vlek, service=service),
-            amd.crl_request(line, vlek=vlek, service=service),
-        ]
+        issued = _issuer_known(line, vlek, certificates, leaves)
+        own = report.chip(line), report.tcb_versions(line)["reported"]
+        if not vlek and own not in [(leaf.amd.hwid, leaf.amd.tcb) for leaf in leaves]:
+            request = amd.vcek_request(line, *own, service=service)
+            follow = _chain_if_needed(line, certificates, service)
+            found.append(replace(request, then=follow) if issued else request)
+        if not issued:
+            found.append(amd.chain_request(line, vlek=vlek, service=service))
+        found.append(amd.crl_request(line, vlek=vlek, service=service))
     return found
+
+
+def _chain_if_needed(
+    line: ProductLine, certificates: tuple[bytes, ...], service: str
+) -> Callable[[tuple[CollateralItem, ...]], tuple[CollateralRequest, ...]]:
+    """What follows the answer with a VCEK: the request for its issuers, if those at hand did not issue it."""
+
+    def then(items: tuple[CollateralItem, ...]) -> tuple[CollateralRequest, ...]:
+        leaves = list(_endorsements(tuple(item.content for item in items)))
+        known = _issuer_known(line, False, certificates, leaves)
+        return () if known else (amd.chain_request(line, service=service),)
+
+    return then
+
+
+def _issuer_known(
+    line: ProductLine, vlek: bool, certificates: tuple[bytes, ...], leaves: list[EndorsementCertificate]
+) -> bool:
+    """Whether the issuer of a line's keys is at hand, and issued those of ``leaves`` that it should have.
+
+    AMD's service answers few requests a minute: what comes with the package is not requested. Without a leaf at hand,
+    the leaf's request is followed by one for its issuers if need be.
+    """
+    name = f"SEV-VLEK-{line}" if vlek else f"SEV-{line}"
+    issuers = [one for one in _issuers(certificates) if common_name(one) == name]
+    mine = [leaf for leaf in leaves if leaf.issuer_name == name]
+    return bool(issuers) and all(any(leaf.signed_by(one) for one in issuers) for leaf in mine)
+
+
+def _issuers(certificates: tuple[bytes, ...]) -> Iterator[Certificate]:
+    for der in certificates:
+        try:
+            if not is_endorsement(der):
+                yield Certificate.parse(der)
+        except MalformedEvidence:
+            continue
 
 
 def _endorsements(certificates: tuple[bytes, ...]) -> Iterator[EndorsementCertificate]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from cloister import userfile
-from cloister.attestation.collateral_source import CollateralItem, InMemory
+from cloister.attestation.collateral_source import FILE, CollateralItem, InMemory, Origin
 from cloister.attestation.errors import MalformedEvidence
 from cloister.client.collateral import content
 from cloister.errors import InputError
@@ -14,6 +14,7 @@ ENDORSEMENT = ".binarypb"
 """Suffix that Google gives endorsements, which cannot be recognised by their bytes."""
 
 _MAX_FILES = 256
+_GIVEN = Origin(FILE)
 
 
 def load_collateral(folder: FilePath) -> InMemory:
@@ -22,24 +23,35 @@ def load_collateral(folder: FilePath) -> InMemory:
     Any other file is an error, so that nothing is overlooked, and so is a dangling link: it may have led to the
     revocation list that rejects the machine. Hidden files and subfolders are ignored.
     """
-    folder = Path(folder)
+    return placed((item, Origin(FILE, str(path))) for path, item in folder_items(Path(folder)))
+
+
+def folder_items(folder: Path) -> tuple[tuple[Path, CollateralItem], ...]:
+    """Each item in ``folder``, or in a single file, with its file, in the order of the names. Raises InputError."""
     try:
-        paths = sorted(path for path in folder.iterdir() if not path.is_dir() and not path.name.startswith("."))
+        single = folder.is_file()
+        found = [folder] if single else sorted(folder.iterdir())
+        paths = [path for path in found if single or not (path.is_dir() or path.name.startswith("."))]
         if len(paths) > _MAX_FILES:
             raise InputError(f"{folder} has {len(paths)} files; at most {_MAX_FILES} are supported.")
-        return collect(item for path in paths for item in _read(path))
+        return tuple((path, item) for path in paths for item in _read(path))
     except OSError as error:
         raise userfile.unreadable(f"The collateral in {folder}", error) from error
 
 
-def collect(items: Iterable[CollateralItem]) -> InMemory:
-    """The items as a source, each once."""
-    contents: dict[str, list[bytes]] = {}
-    for item in items:
-        known = contents.setdefault(item.kind, [])
-        if item.content not in known:
-            known.append(item.content)
-    return InMemory({kind: tuple(known) for kind, known in contents.items()})
+def collect(items: Iterable[CollateralItem], origin: Origin = _GIVEN) -> InMemory:
+    """The items as a source, each once; all are from ``origin``."""
+    return placed((item, origin) for item in items)
+
+
+def placed(items: Iterable[tuple[CollateralItem, Origin]]) -> InMemory:
+    """Items and their origins as a source, each once, with the origin of the first."""
+    contents: dict[str, dict[bytes, None]] = {}
+    origins: dict[bytes, Origin] = {}
+    for item, origin in items:
+        contents.setdefault(item.kind, {})[item.content] = None
+        origins.setdefault(item.content, origin)
+    return InMemory({kind: tuple(known) for kind, known in contents.items()}, origins)
 
 
 def _read(path: Path) -> tuple[CollateralItem, ...]:

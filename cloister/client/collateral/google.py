@@ -10,7 +10,7 @@ import re
 from cryptography import x509
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtensionOID
 
-from cloister.attestation.collateral_source import CERTIFICATE, CollateralItem
+from cloister.attestation.collateral_source import CERTIFICATE, LAUNCH_ENDORSEMENT, CollateralItem
 from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.x509.certificate import UNREADABLE, Certificate
 from cloister.client.collateral import content
@@ -38,6 +38,7 @@ def endorsement_request(technology: str, measurement: bytes, *, service: str = S
         )
     name = measurement.hex()
     return CollateralRequest(
+        LAUNCH_ENDORSEMENT,
         f"Google's endorsement of {name[:16]}...",
         f"{service}/gce_tcb_integrity/ovmf_x64_csm/{technology}/{name}.binarypb",
         lambda answer: (_endorsement(answer),),
@@ -62,6 +63,7 @@ def issuer_requests(
         return tuple(one for item in items for one in issuer_requests(item.content, service=service, steps=steps - 1))
 
     request = CollateralRequest(
+        CERTIFICATE,
         "the certificate of Google's authority for vTPMs",
         f"{service}/{found[1]}{found[2]}",
         lambda answer: _certificates(answer.body),

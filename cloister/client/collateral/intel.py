@@ -6,6 +6,7 @@ Get Revocation List; the root certificate names the address of the root's revoca
 
 import re
 import urllib.parse
+from collections.abc import Sequence
 
 from cloister.attestation.collateral_source import CRL, QE_IDENTITY, TCB_INFO, CollateralItem
 from cloister.attestation.errors import MalformedEvidence
@@ -21,6 +22,7 @@ ROOT_CRL = "https://certificates.trustedservices.intel.com/IntelSGXRootCA.der"
 AUTHORITIES = ("platform", "processor")
 """Intel's two issuers of PCK certificates."""
 
+_TDX = "/tdx/certification/v4"
 _DOCUMENT = 128 * 1024
 _LIST = 256 * 1024
 _FMSPC = re.compile(r"[0-9a-f]{12}")
@@ -37,27 +39,40 @@ def requests(
         raise ValueError(
             f"The FMSPC must be 12 hex digits and the authority one of {AUTHORITIES}, not {fmspc!r}, {authority!r}."
         )
-    tdx = f"{service}/tdx/certification/v4"
-    return (
+    tcb_info = CollateralRequest(
+        TCB_INFO,
+        f"the TCB info of the platforms {fmspc}",
+        f"{service}{_TDX}/tcb?fmspc={fmspc}",
+        _signed(TCB_INFO, "tcb-info-issuer-chain"),
+        _DOCUMENT,
+    )
+    return (tcb_info, *general_requests((authority,), service=service, root_crl=root_crl))
+
+
+def general_requests(
+    authorities: Sequence[str] = AUTHORITIES, *, service: str = SERVICE, root_crl: str = ROOT_CRL
+) -> tuple[CollateralRequest, ...]:
+    """What is the same for all platforms that one of ``authorities`` certified."""
+    lists = [
         CollateralRequest(
-            f"the TCB info of the platforms {fmspc}",
-            f"{tdx}/tcb?fmspc={fmspc}",
-            _signed(TCB_INFO, "tcb-info-issuer-chain"),
-            _DOCUMENT,
-        ),
-        CollateralRequest(
-            "the identity of the quoting enclave",
-            f"{tdx}/qe/identity",
-            _signed(QE_IDENTITY, "sgx-enclave-identity-issuer-chain"),
-            _DOCUMENT,
-        ),
-        CollateralRequest(
+            CRL,
             f"the revocation list of Intel's {authority} CA",
             f"{service}/sgx/certification/v4/pckcrl?ca={authority}&encoding=der",
             _revocations("sgx-pck-crl-issuer-chain"),
             _LIST,
+        )
+        for authority in authorities
+    ]
+    return (
+        CollateralRequest(
+            QE_IDENTITY,
+            "the identity of the quoting enclave",
+            f"{service}{_TDX}/qe/identity",
+            _signed(QE_IDENTITY, "sgx-enclave-identity-issuer-chain"),
+            _DOCUMENT,
         ),
-        CollateralRequest("the revocation list of Intel's root", root_crl, _revocations(None), _LIST),
+        *lists,
+        CollateralRequest(CRL, "the revocation list of Intel's root", root_crl, _revocations(None), _LIST),
     )
 
 

@@ -9,13 +9,14 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from cloister.attestation.collateral_source import CollateralItem, InMemory
+from cloister.attestation.collateral_source import CACHE, NETWORK, CollateralItem, InMemory, Origin
 from cloister.attestation.errors import MalformedEvidence
 from cloister.client.collateral import cache, content
 from cloister.client.collateral.cache import Cache, Entry
-from cloister.client.collateral.folder import collect
+from cloister.client.collateral.folder import placed
 from cloister.client.collateral.request import CollateralRequest
 from cloister.client.collateral.transport import Clock, CollateralUnavailable, Transport
+from cloister.protocol import canonical
 
 FRESH = datetime.timedelta(days=1)
 """How long a cached answer is used although a newer one may exist."""
@@ -44,34 +45,39 @@ class VendorServices:
 
     def fetch(self, requests: Iterable[CollateralRequest]) -> FetchedCollateral:
         """All answers, including those of the requests that follow from them."""
-        items: list[CollateralItem] = []
+        items: list[tuple[CollateralItem, Origin]] = []
         problems: list[str] = []
         left = deque(requests)
         while left:
             request = left.popleft()
             try:
-                answer = self.get(request)
+                entry, source = self._answer(request)
             except CollateralUnavailable as error:
                 problems.append(f"Cannot fetch {request.what}: {error.message}")
                 continue
-            items += answer
-            left.extend(request.then(answer))
-        return FetchedCollateral(collect(items), tuple(problems))
+            place = f"{request.address}, fetched {canonical.to_time(entry.fetched)}"
+            items += [(item, Origin(source, place)) for item in entry.items]
+            left.extend(request.then(entry.items))
+        return FetchedCollateral(placed(items), tuple(problems))
 
     def get(self, request: CollateralRequest) -> tuple[CollateralItem, ...]:
         """The items that answer ``request``. Raises CollateralUnavailable."""
+        return self._answer(request)[0].items
+
+    def _answer(self, request: CollateralRequest) -> tuple[Entry, str]:
+        """The answer, and whether it is from the cache or the network. Raises CollateralUnavailable."""
         now = self._now()
         kept = self._cache.get(request.address, now)
         if kept is not None and (request.lasting or now - kept.fetched < FRESH):
-            return kept.items
+            return kept, CACHE
         try:
             entry = self._request(request, now)
         except CollateralUnavailable:
             if kept is not None:
-                return kept.items
+                return kept, CACHE
             raise
         self._cache.put(request.address, entry)
-        return entry.items
+        return entry, NETWORK
 
     def _request(self, request: CollateralRequest, now: datetime.datetime) -> Entry:
         answer = self._transport.get(request.address, limit=request.limit, headers=request.headers)

@@ -18,6 +18,7 @@ def _nothing(items: tuple[CollateralItem, ...]) -> tuple["CollateralRequest", ..
 class CollateralRequest:
     """One request to a vendor's service.
 
+    kind: the kind of what is asked for (``collateral_source.COLLATERAL_KINDS``); its issuers may come with it.
     what: names the requested collateral in messages.
     address: the URL.
     read: reads the items from the answer.
@@ -27,6 +28,7 @@ class CollateralRequest:
     then: the requests that follow from an answer. They must come to an end; by default no request follows.
     """
 
+    kind: str
     what: str
     address: str
     read: Reading

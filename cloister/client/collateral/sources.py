@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from cloister.attestation.collateral_source import CERTIFICATE, Collateral, InMemory
+from cloister.attestation.collateral.issuers import amd_issuers
+from cloister.attestation.collateral_source import CERTIFICATE, Collateral, InMemory, Origin
 from cloister.attestation.evidence import Evidence
 from cloister.attestation.raw_evidence import Raw
 from cloister.client.collateral.evidence_requests import Services, requests_for
@@ -20,10 +21,15 @@ class Combined:
         """Everything of ``kind`` that any of the sources has, each item once."""
         return dict.fromkeys(content for source in self.sources for content in source.items(kind))
 
+    def origin(self, kind: str, content: bytes) -> Origin | None:
+        """Where the first source that has the item has it from."""
+        return next((found for one in self.sources if (found := one.origin(kind, content)) is not None), None)
+
 
 @dataclass(frozen=True)
 class CollateralSources:
-    """``held`` is what the party has. Only with a ``network`` are ``services`` asked for the rest.
+    """``held`` is what the party has, ``shipped`` what comes with the package. Only with a ``network`` are ``services``
+    asked for the rest.
 
     Without ``services`` the vendors' own addresses are used.
     """
@@ -31,6 +37,7 @@ class CollateralSources:
     held: Collateral = field(default_factory=InMemory)
     network: VendorServices | None = None
     services: Services | None = None
+    shipped: Collateral = field(default_factory=amd_issuers)
 
     def for_evidence(self, evidence: Evidence) -> tuple[Collateral, tuple[str, ...]]:
         """The collateral for ``evidence``, and a sentence for each request that failed. Raises MalformedEvidence.
@@ -47,6 +54,7 @@ class CollateralSources:
     def _fetch(
         self, given: Evidence | Raw, held: Collateral, carried: tuple[bytes, ...]
     ) -> tuple[Collateral, tuple[str, ...]]:
+        held = Combined((held, self.shipped))
         if self.network is None:
             return held, ()
         known = (*carried, *held.items(CERTIFICATE))

@@ -7,7 +7,11 @@ from cloister import userfile
 from cloister.attestation.evidence import Evidence
 from cloister.attestation.result import Check, Verdict
 from cloister.client.connection.opening import Target, attest
+from cloister.client.evidence.ear import sign_ear
+from cloister.client.evidence.typed_bytes import NONCE_SIZE
 from cloister.client.evidence.verdict import show_verdict, verdict_lines
+from cloister.client.files.keys import Key
+from cloister.errors import InputError
 from cloister.userfile import FilePath
 
 
@@ -52,6 +56,10 @@ class MachineVerdict:
         """Write the evidence, for an audit and to start a policy from. Raises InputError."""
         userfile.write_file(Path(path), self.evidence.encode_json())
 
+    def ear(self, key: Key) -> str:
+        """The verdict as an EAT Attestation Result, signed with ``key``, for a system that trusts its holder."""
+        return sign_ear(self.verdict, key)
+
     def __str__(self) -> str:
         return "\n".join(verdict_lines(self.verdict))
 
@@ -62,7 +70,13 @@ class MachineVerdict:
         return show_verdict(self.verdict, self.problems)
 
 
-def judge(target: Target) -> MachineVerdict:
-    """Ask a machine for evidence, appraise it, and end the session again. Raises as :func:`attest`."""
-    with attest(target) as opening:
+def judge(target: Target, nonce: bytes | None = None) -> MachineVerdict:
+    """Ask a machine for evidence, appraise it, and end the session again. Raises as :func:`attest`.
+
+    ``nonce`` is what the evidence must be made over, such as that of a reader of the verdict; None for random bytes.
+    Raises InputError if it has another size than a session's.
+    """
+    if nonce is not None and len(nonce) != NONCE_SIZE:
+        raise InputError(f"The nonce has {len(nonce)} bytes; a session's nonce has {NONCE_SIZE}.")
+    with attest(target, nonce) as opening:
         return MachineVerdict(opening.verdict, opening.evidence, opening.problems)

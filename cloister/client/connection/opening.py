@@ -23,6 +23,7 @@ from cloister.attestation.verifier import SessionPurpose, verify
 from cloister.client.collateral.sources import CollateralSources
 from cloister.client.connection import refusal, unary
 from cloister.client.connection.channel import close_channel
+from cloister.client.evidence.typed_bytes import NONCE_SIZE
 from cloister.client.files.keys import Key
 from cloister.endpoint import Address, Endpoint
 from cloister.errors import CloisterError, ProofError, UnreachableError
@@ -135,11 +136,12 @@ class Opening:
         )
 
 
-def attest(target: Target) -> Opening:
+def attest(target: Target, nonce: bytes | None = None) -> Opening:
     """Open a session with a CVM and appraise its evidence.
 
     Args:
         target: the CVM, and what is demanded of it.
+        nonce: the 32 bytes that the evidence must be made over; None for random ones.
 
     Returns:
         The opening with its verdict, which may be a rejection. Close it, or use it as a context manager.
@@ -151,7 +153,7 @@ def attest(target: Target) -> Opening:
     policy = target.demands()
     for pause in (*_PAUSES, None):
         try:
-            return _attest(target, policy)
+            return _attest(target, policy, nonce or secrets.token_bytes(NONCE_SIZE))
         except CloisterError as error:
             passing = isinstance(error, UnreachableError) or refusal.reason_of(error) == "BUSY"
             if pause is None or not passing:
@@ -160,11 +162,10 @@ def attest(target: Target) -> Opening:
     raise UnreachableError(f"Cannot connect to {target.address}.")
 
 
-def _attest(target: Target, policy: Policy) -> Opening:
+def _attest(target: Target, policy: Policy, nonce: bytes) -> Opening:
     seen = endpoint.probe(target.address)
     channel = endpoint.channel(seen)
     try:
-        nonce = secrets.token_bytes(32)
         method = unary.plain(channel, "OpenSession", agent_pb2.OpenSessionResponse)
         request = agent_pb2.OpenSessionRequest(nonce=nonce)
         doing = "opening a session"

@@ -21,6 +21,7 @@ from cloister.attestation.tpm.rsa import RsaSignature
 from cloister.attestation.tpm.structures import ALG_SHA256
 from cloister.client.collateral import content
 from cloister.client.collateral.folder import ENDORSEMENT, collect
+from cloister.client.evidence.attestation_results import kind_of_result
 from cloister.errors import InputError
 from cloister.protocol.canonical import FormatError
 
@@ -123,6 +124,11 @@ def _add(parts: _Parts, data: bytes, path: Path) -> None:
     """Recognise one file and add it. Raises MalformedEvidence, FormatError, InputError."""
     if len(data) > _MAX_FILE:
         raise InputError(f"{path} has more than {_MAX_FILE} bytes.")
+    if (result := kind_of_result(data)) is not None:
+        raise InputError(
+            f"{path} is {result}: it says what a verifier concluded, and is not evidence.",
+            hint="Pass the evidence that it was made from, as the machine gave it.",
+        )
     if data.startswith(b"HCLA"):
         HclReport.parse(data)
         _set(parts, "hcl_report", data, path)

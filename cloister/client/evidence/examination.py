@@ -5,19 +5,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cloister.attestation.collateral_source import Collateral
+from cloister.attestation.collateral_source import CERTIFICATE, Collateral
 from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.evidence import Evidence
+from cloister.attestation.outcomes import Check, advice, failed_names, lacking
 from cloister.attestation.policy.document import not_for_evidence, not_for_sessions
 from cloister.attestation.policy.either import AnyPolicy
 from cloister.attestation.policy.policy import Policy
 from cloister.attestation.raw_evidence import Raw, RawHcl, RawVerdict, verify_raw
-from cloister.attestation.result import Verdict, failed_names
+from cloister.attestation.result import Verdict
 from cloister.attestation.roots import VENDORS, Anchor
 from cloister.attestation.verifier import RecordingPurpose, verify
+from cloister.client.collateral.evidence_requests import requests_for
 from cloister.client.collateral.sources import CollateralSources
 from cloister.client.evidence import evidence_files
+from cloister.client.evidence.ear import sign_ear
 from cloister.client.evidence.verdict import show_verdict
+from cloister.client.files.keys import Key
 from cloister.client.html.parts import one_line
 from cloister.errors import InputError, ProofError
 from cloister.userfile import FilePath
@@ -28,29 +32,43 @@ _MAX_TPM_DATA = 66
 
 @dataclass(frozen=True, repr=False)
 class Examination:
-    """The verdict on recorded evidence, and a sentence for each request to a vendor's service that failed."""
+    """The verdict on recorded evidence.
+
+    problems: a sentence for each request to a vendor's service that failed.
+    missing: for each answer of a vendor's service that would settle a failed check, what it is and its address.
+    """
 
     verdict: Verdict | RawVerdict
     problems: tuple[str, ...]
+    missing: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
         """Whether no check failed."""
         return self.verdict.accepted if isinstance(self.verdict, Verdict) else self.verdict.genuine
 
+    @property
+    def advice(self) -> tuple[str, ...]:
+        """What to do about the checks that failed; a file or a member of the policy that settles one comes last."""
+        return (*advice(self.verdict.failures), *self.missing)
+
     def require_passed(self) -> None:
-        """Raise ProofError, with the checks that failed, unless all passed."""
+        """Raise ProofError, with the checks that failed and what to do, unless all passed."""
         if not self.passed:
             raise ProofError(
                 f"The evidence is not genuine, or your policy rejects it: {failed_names(self.verdict.failures)}.",
-                hint="Each check that FAILED says why. Add missing collateral with --collateral DIR, or pass --fetch.",
+                hint="\n".join(self.advice),
             )
+
+    def ear(self, key: Key) -> str:
+        """The verdict as an EAT Attestation Result, signed with ``key``. Never affirming: it may be old."""
+        return sign_ear(self.verdict, key)
 
     def __repr__(self) -> str:
         return one_line(f"Examination: {'genuine' if self.passed else 'REJECTED'}, platform {self.verdict.platform}")
 
     def _repr_html_(self) -> str:
-        return show_verdict(self.verdict, self.problems)
+        return show_verdict(self.verdict, (*self.problems, *self.advice))
 
 
 def verify_evidence(
@@ -85,9 +103,19 @@ def verify_evidence(
             _require_size(given, report_data)
         known, problems = (collateral or CollateralSources()).for_files(given, with_it)
         moment = at or datetime.datetime.now(datetime.UTC)
-        return Examination(_judged(given, policy, known, moment, report_data, roots), problems)
+        verdict = _judged(given, policy, known, moment, report_data, roots)
+        return Examination(verdict, problems, _missing(given, known, verdict.failures))
     except MalformedEvidence as error:
         raise InputError(f"The evidence is malformed: {error.place}.") from error
+
+
+def _missing(given: Evidence | Raw, held: Collateral, failures: Sequence[Check]) -> tuple[str, ...]:
+    """What the vendors' services have for the failed checks, with the addresses, for a machine without internet."""
+    kinds = lacking(failures)
+    if not kinds:
+        return ()
+    wanted = requests_for(given, tuple(held.items(CERTIFICATE)))
+    return tuple(f"  {one.what}: {one.address}" for one in wanted if one.kind in kinds)
 
 
 def _require_size(given: Evidence | Raw, report_data: bytes) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from cloister.attestation.collateral_source import CACHE, CALLER, EVIDENCE, FILE, NETWORK, PACKAGE
 from cloister.attestation.raw_evidence import RawVerdict
 from cloister.attestation.result import Check, CheckOutcome, Verdict, failed_names
 from cloister.client.html.fragment import fragment
@@ -10,15 +11,30 @@ from cloister.protocol import text
 from cloister.units import format_size, local_time
 
 _MARKS = {CheckOutcome.PASSED: "passed", CheckOutcome.FAILED: "FAILED", CheckOutcome.NOT_APPLICABLE: "-"}
+_COPIES = {
+    EVIDENCE: "from the evidence",
+    PACKAGE: "from the package",
+    FILE: "from your file",
+    CACHE: "from the cache:",
+    NETWORK: "from",
+    CALLER: "from your program",
+}
 _ROLLBACK = "an older state is noticed, but not of what an algorithm writes there under limits.scratch"
 _GENUINE = "GENUINE, but this accepts no machine"
 
 
 def verdict_lines(verdict: Verdict | RawVerdict) -> Iterator[str]:
-    """Every check with expected and found, skipped collateral, the claims, and the verdict in the last line."""
+    """Every check with expected and found, the collateral, the claims, and the verdict in the last line."""
     yield from _checks(verdict.checks)
+    yield from (f"Used      {said}" for said in _used(verdict))
     yield from (f"Skipped   {said}" for said in _skipped(verdict))
     yield from verdict_summary(verdict) if isinstance(verdict, Verdict) else _raw_summary(verdict)
+
+
+def _used(verdict: Verdict | RawVerdict) -> Iterator[str]:
+    for one in verdict.used:
+        until = f", until {local_time(one.until)}" if one.until is not None else ""
+        yield text.printable(f"{one.name}, {_COPIES[one.source]}{f' {one.place}' if one.place else ''}{until}")
 
 
 def _skipped(verdict: Verdict | RawVerdict) -> Iterator[str]:
@@ -65,7 +81,9 @@ def show_verdict(verdict: Verdict | RawVerdict, problems: Sequence[str] = ()) ->
     judged = isinstance(verdict, Verdict)
     facts = Facts.of(_facts(verdict) if judged else _raw_facts(verdict))
     more = [*problems, *_skipped(verdict), *(() if judged else verdict.not_judged)]
-    notes = (Sentences(tuple(more), warning=True),) if more else ()
+    notes = [Sentences(tuple(more), warning=True)] if more else []
+    if verdict.used:
+        notes.append(Sentences(tuple(f"Collateral: {said}." for said in _used(verdict))))
     return fragment(_decision(verdict), facts, check_table(verdict), *notes, accepted=not verdict.failures)
 
 

@@ -161,20 +161,22 @@ class Party:
 
     # ---- with the machine
 
-    def attest(self, manifest: FilePath | Manifest | None = None) -> MachineVerdict:
+    def attest(self, manifest: FilePath | Manifest | None = None, *, nonce: bytes | None = None) -> MachineVerdict:
         """Check the machine against the policy, without a session and also without a key.
 
         Args:
             manifest: also demand that it runs this manifest.
+            nonce: the 32 bytes that its evidence must be made over; None for random ones.
 
         Returns:
             The verdict, which may be a rejection.
 
         Raises:
+            InputError: the nonce has another size.
             UnreachableError: no agent answers.
             ProofError: the policy excludes the CVM, or the answer has no evidence that could be appraised.
         """
-        return judge(self.target(manifest))
+        return judge(self.target(manifest), nonce)
 
     def connect(self, manifest: FilePath | Manifest | None = None) -> Machine:
         """The party's machine. A session is opened by the first call that needs one, and again when it was lost.

@@ -219,7 +219,7 @@ def test_strict_default_that_rejects_the_evidence_is_named() -> None:
 
     said = [explain(check) for check in verdict.failures]
     assert any("decided by the policy's tdx.mr_owner, zeros by default." in one for one in said)
-    assert any("decided by the policy's tdx.attributes_required" in one for one in said)
+    assert any("change tdx.attributes_required or tdx.attributes_allowed in your policy." in one for one in said)
     assert policy.tdx == TdxPolicy()
 
 

@@ -327,7 +327,8 @@ def test_error_lists_every_failure_with_expected_found_and_advice(machine: Local
         f"The computation manifest that the machine runs: expected {OTHER.hex()}, found {MANIFEST.hex()}. "
         "Review that manifest (`review`) before you agree to it.",
         "The workspace in the boot configuration: expected another, found trial. "
-        "Use the policy of this workspace, or ask its owners which one is right.",
+        "Compare the names in your policy with the owners of the workspace, who can say which policy is this "
+        "workspace's.",
     ]
     assert caught.value.exit_code == 3
 

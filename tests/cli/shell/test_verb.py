@@ -295,7 +295,7 @@ def test_messages_name_verbs_without_the_command():
 def test_hint_of_a_check_has_the_verb_with_its_command(capsys):
     @verb(help={})
     def fail(c: Context) -> None:
-        raise InputError(CHECKS["manifest"].advice)
+        raise InputError(CHECKS["manifest"].failure.advice)
 
     ended(fail)
     assert "(`cloister review`)" in capsys.readouterr().err

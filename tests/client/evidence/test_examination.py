@@ -344,8 +344,15 @@ def test_only_missing_collateral_is_fetched(snp_files: Files, report: dict[str, 
     found = snp_files.examine(report, network=network, services=Services(keys=server.address))
 
     assert found.passed
-    assert server.asked == ["/vcek/v1/Milan/cert_chain", "/vcek/v1/Milan/crl"]
-    assert len(found.problems) == 1
+    assert server.asked == ["/vcek/v1/Milan/crl"]
+    assert found.problems == ()
+    assert [(one.kind, one.source) for one in found.verdict.used] == [
+        ("certificate", "file"),
+        ("certificate", "file"),
+        ("certificate", "file"),
+        ("crl", "network"),
+    ]
+    assert found.verdict.used[-1].place.startswith(f"{server.address}/vcek/v1/Milan/crl, fetched 2026-03-01T")
 
 
 def test_quote_needs_the_collateral_of_its_platform(tmp_path: Path, td: Td, server: Server, asking) -> None:
@@ -406,3 +413,53 @@ def test_evidence_with_everything_needs_no_network(snp_files: Files, report: dic
 def test_time_without_a_zone_is_rejected(snp: SnpMachine, snp_files: Files, report: dict[str, bytes]) -> None:
     with pytest.raises(InputError, match="no time zone"):
         snp_files.judge(report, at=AT.replace(tzinfo=None))
+
+
+def test_missing_list_is_named_with_its_address_and_the_member_that_does_without(
+    snp_files: Files, report: dict[str, bytes]
+) -> None:
+    del report["e"]
+    found = snp_files.examine(report)
+
+    assert failed(found.verdict) == ["snp-crl"]
+    with pytest.raises(ProofError) as caught:
+        found.require_passed()
+    *_, said, address = (caught.value.hint or "").splitlines()
+    assert said.startswith("snp-crl: Get AMD's current revocation list of the product line: pass --fetch")
+    assert said.endswith("To do without it, change snp.require_crl in your policy.")
+    assert address == "  the revocation list of Milan's root: https://kdsintf.amd.com/vcek/v1/Milan/crl"
+
+
+def test_report_of_version_2_without_its_certificate_is_of_an_unknown_product(
+    snp_files: Files, snp: SnpMachine, report: dict[str, bytes]
+) -> None:
+    found = snp_files.examine({"a": snp.processor.report(version=2, family=0, model=0), "e": report["e"]})
+
+    failures = {check.name: check for check in found.verdict.failures}
+    assert failures["snp-product"].found == "a product that is unknown without a certificate"
+    assert found.advice[0].startswith("snp-product, snp-chain: Get the certificate of the key that signed the report")
+
+
+def test_wrong_platform_comes_alone(snp_files: Files, td: Td) -> None:
+    found = snp_files.examine({"q": td.intel.quote(td.report(CHALLENGE))})
+
+    (said,) = found.advice
+    assert said.startswith("platform: Use a machine of a platform that your policy accepts")
+    assert found.missing == ()
+
+
+@pytest.mark.parametrize(
+    ("fields", "name", "says"),
+    [
+        ({"platform_info": 1}, "snp-platform-info", "To accept it, change snp.allow_smt in your policy."),
+        ({"policy": 1 << 16 | 1 << 17}, "snp-guest-policy", "To accept it, change snp.allow_smt in your policy."),
+        ({"policy": 1 << 17 | 1 << 19}, "snp-debug", "Compare the settings of the launch with the platform team."),
+    ],
+)
+def test_choice_ends_with_its_member_and_debug_with_a_comparison(
+    snp_files: Files, snp: SnpMachine, report: dict[str, bytes], fields: dict[str, int], name: str, says: str
+) -> None:
+    found = snp_files.examine({**report, "a": snp.processor.report(**fields)})
+
+    assert failed(found.verdict) == [name]
+    assert found.advice[-1].endswith(says)

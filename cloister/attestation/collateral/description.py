@@ -1,0 +1,57 @@
+"""What a piece of collateral is, in words, and until when it may be used."""
+
+from datetime import datetime
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.x509.oid import NameOID
+
+from cloister.attestation.collateral_source import CERTIFICATE, CRL, LAUNCH_ENDORSEMENT, QE_IDENTITY, TCB_INFO
+from cloister.attestation.gcp.endorsement import LaunchEndorsement
+from cloister.attestation.snp.certificates import EndorsementCertificate
+from cloister.attestation.tdx.certificates import common_name
+from cloister.attestation.tdx.tcb_info import QeIdentity, TcbInfo
+from cloister.attestation.x509.certificate import Certificate
+from cloister.attestation.x509.crl import RevocationList
+
+Parsed = Certificate | EndorsementCertificate | RevocationList | TcbInfo | QeIdentity | LaunchEndorsement
+"""A parsed piece of collateral of any kind."""
+
+
+def kind_of(value: Parsed) -> str:
+    """The kind of a parsed piece (``collateral_source.COLLATERAL_KINDS``)."""
+    if isinstance(value, RevocationList):
+        return CRL
+    if isinstance(value, TcbInfo):
+        return TCB_INFO
+    if isinstance(value, QeIdentity):
+        return QE_IDENTITY
+    return LAUNCH_ENDORSEMENT if isinstance(value, LaunchEndorsement) else CERTIFICATE
+
+
+def describe(value: Parsed) -> tuple[str, datetime | None]:
+    """A name for people, and the expiry time (aware); None if it does not expire."""
+    if isinstance(value, EndorsementCertificate):
+        return f"{value.kind.name} of {value.amd.product_name}", value.not_after
+    if isinstance(value, Certificate):
+        return f"certificate of {common_name(value) or 'an unnamed subject'}", value.not_after
+    if isinstance(value, RevocationList):
+        return f"revocation list of {_issuer(value)}", value.next_update
+    if isinstance(value, TcbInfo):
+        return f"TCB info of the platforms {value.fmspc.hex()}", value.next_update
+    if isinstance(value, QeIdentity):
+        return "identity of the quoting enclave", value.next_update
+    return f"launch endorsement of Google's firmware {value.build}", value.certificate.not_after
+
+
+def encoded(value: Parsed) -> bytes:
+    """The bytes of a piece that came inside another structure. Of a launch endorsement: the signed part."""
+    if isinstance(value, (Certificate, EndorsementCertificate)):
+        return value.der
+    if isinstance(value, RevocationList):
+        return value.parsed.public_bytes(serialization.Encoding.DER)
+    return value.golden if isinstance(value, LaunchEndorsement) else value.body
+
+
+def _issuer(value: RevocationList) -> str:
+    names = value.parsed.issuer.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return str(names[0].value) if len(names) == 1 else "an unnamed issuer"
