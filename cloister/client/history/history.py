@@ -98,6 +98,15 @@ class AcceptanceHistory:
             agreed |= {_pair(one) for one in changes}
         raise InputError(f"The history of the workspace {workspace} changes all the time.")
 
+    def differences(self, verdict: Verdict, key: Key) -> tuple[AcceptedChange, ...]:
+        """What needs a yes before anything may be sent. Nothing is asked, noted or kept. Raises InputError."""
+        log = HistoryLog(log_path(verdict.claims.boot_configuration.workspace, key.id))
+        if not any(log.at.with_suffix(suffix).exists() for suffix in (SUFFIX, ".head")):
+            return ()  # also without a lock, which would make the folder
+        with state.locked(log.at, BUSY):
+            log.load()
+        return tuple(self._changes(log, list(self._found(verdict))))
+
     def _found(self, verdict: Verdict) -> Iterator[Accepted]:
         configuration = verdict.claims.boot_configuration
         if verdict.claims.image is not None:

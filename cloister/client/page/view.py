@@ -189,6 +189,11 @@ class _View:
                 f"The machine has started again, as seen at {local_time(self._found.rebooted)}. "
                 "Everything that it held before is wiped; the events are those since then."
             )
+        if self._found.differs:
+            yield (
+                "This is not what you accepted before in this workspace. Find out why before you send anything; your "
+                f"next command asks you: {'; '.join(one.strip() for one in self._found.differs)}"
+            )
         digest = self._status.answer.manifest_digest if self._status is not None else b""
         if digest and self._copy is None:
             copies = ", ".join(one.manifest.digest().hex()[:16] + "..." for one in self._machine.manifests)
@@ -201,7 +206,7 @@ class _View:
 
     def _steps(self) -> tuple[Step, ...]:
         """What is missing. Nothing may be sent to a machine that is not known to be good now."""
-        if not self._current or self._status is None or self._found.log_problem:
+        if not self._current or self._status is None or self._found.log_problem or self._found.differs:
             return ()
         if self._status.answer.manifest_digest and self._copy is None and self._machine.manifests:
             return ()

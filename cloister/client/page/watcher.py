@@ -18,10 +18,11 @@ from cloister.client.connection.connection import Connection
 from cloister.client.connection.refusal import DamagedStream
 from cloister.client.connection.session import Bound, Session
 from cloister.client.files.keys import Key
+from cloister.client.history.history import AcceptanceHistory, say_no
 from cloister.client.page.machines import ManifestCopy, WatchedMachine
 from cloister.client.page.timeline import EventWindow
 from cloister.client.page.transfer import TransferRates
-from cloister.errors import CloisterError, ProofError, RefusedError, UnreachableError
+from cloister.errors import CloisterError, InputError, ProofError, RefusedError, UnreachableError
 from cloister.protocol.events import State
 
 VERDICT_SECONDS = 600.0
@@ -67,6 +68,7 @@ class Snapshot:
     answered: when that answer came; ``clock`` is the same moment on the monotonic clock.
     events: the events of this boot.
     log_problem: why the log is not read any further; empty if it is.
+    differs: what differs from what this party accepted before in the workspace, in lines.
     rebooted: when the machine was seen to have started again; None if it was not.
     """
 
@@ -82,6 +84,7 @@ class Snapshot:
     rates: Mapping[str, float] = field(default_factory=dict)
     events: EventWindow = field(default_factory=lambda: EventWindow({}))
     log_problem: str = ""
+    differs: tuple[str, ...] = ()
     rebooted: datetime.datetime | None = None
 
 
@@ -93,12 +96,14 @@ class Watcher:
         self.key = key.public
         self.snapshot = Snapshot(_now())
         self._changed = changed
+        self._key = key
         self._connection = Connection(machine.target, key)
         self._names = machine.members()
         self._reader: EventReader | None = None
         self._log_key = b""
         self._rates = TransferRates()
         self._session: Session | None = None
+        self._compared: tuple[Session, ManifestCopy | None] | None = None
         self._opened = 0.0
         self._looked = time.monotonic()
         self._stopping = threading.Event()
@@ -170,11 +175,24 @@ class Watcher:
                 answered=_now(),
                 clock=time.monotonic(),
                 rates=self._rates.update(status.answer.assets, time.monotonic()),
+                differs=self._differences(before, session, self._copy(status)),
             )
             return self._read_events(found, status)
         except CloisterError as error:
             connection.close()
             return self._failed(before, error)
+
+    def _differences(self, before: Snapshot, session: Session, copy: ManifestCopy | None) -> tuple[str, ...]:
+        """Compare with the history anew for another session or manifest, and until a difference is settled."""
+        if self._compared == (session, copy) and not before.differs:
+            return ()
+        history = AcceptanceHistory(self.machine.target.policy, copy.manifest if copy else None, confirm=say_no)
+        try:
+            found = history.differences(self._connection.verdict(), self._key)
+        except InputError as error:
+            return (error.message,)
+        self._compared = session, copy
+        return tuple(line for one in found for line in one.lines)
 
     def _failed(self, before: Snapshot, error: CloisterError) -> Snapshot:
         found = replace(before, problem=error.message, hint=error.hint or error.remedy)

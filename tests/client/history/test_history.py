@@ -14,7 +14,7 @@ from cloister.client.connection.connection import Connection
 from cloister.client.files import exclusive, state
 from cloister.client.history import log as logs
 from cloister.client.history.entry import Accepted, AcceptedHow, AcceptedKind
-from cloister.client.history.history import AcceptanceHistory, log_path
+from cloister.client.history.history import AcceptanceHistory, log_path, say_no
 from cloister.client.history.log import HistoryLog
 from cloister.client.history.reading import accept_change, read_history
 from cloister.errors import InputError
@@ -98,6 +98,25 @@ def other_terms(manifest):
     value = manifest.value()
     value["algorithm"]["args"] = ["--epochs", "2"]
     return Manifest.from_value(value)
+
+
+def test_differences_are_seen_without_a_question_or_a_note(open_to_all, folder):
+    manifest, key = open_to_all.parties.manifest(), open_to_all.parties.keys[PARTY]
+    with Connection(open_to_all.target(), key) as connection:
+        verdict = connection.verdict()
+
+    def differences(of):
+        return AcceptanceHistory(open_to_all.policy, of, confirm=say_no).differences(verdict, key)
+
+    assert differences(manifest) == ()
+    assert not folder.exists()
+    accept(open_to_all, Asked(), manifest)
+    before = entries()
+
+    assert differences(manifest) == ()
+    (found,) = differences(other_terms(manifest))
+    assert 'algorithm.args.1: "1" before, "2" now' in "".join(found.lines)
+    assert entries() == before
 
 
 CHANGES = {

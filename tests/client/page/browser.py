@@ -6,6 +6,7 @@ import http.client
 import json
 import re
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -121,8 +122,10 @@ class Stream:
                 yield Sent(kind, number, json.loads(value))
 
     def until(self, pattern: str, part: str = "state") -> str:
-        """The first HTML of a part that has this text."""
+        """The first HTML of a part that has this text. Beats come without end, so that this needs one of its own."""
+        end = time.monotonic() + 6 * SECONDS
         for sent in self:
+            assert time.monotonic() < end, f"Nothing in {part} has {pattern!r}."
             html = sent.value.get("parts", {}).get(part, "")
             if re.search(pattern, words(html)):
                 return html

@@ -6,9 +6,12 @@ import re
 
 import pytest
 
+from cloister.client.connection.connection import Connection
 from cloister.client.connection.sealed_calls import SealedCalls
+from cloister.client.history.history import AcceptanceHistory, say_no
 from cloister.client.page import live
 from cloister.client.result.download import fetch_ciphertext
+from cloister.protocol.manifest import Manifest
 from tests.agent_fixture import running_agent
 from tests.client.machine import Machine
 from tests.client.page.browser import serving, watched, words
@@ -47,6 +50,30 @@ def test_page_follows_a_computation_to_its_result(machine, followed):
     with machine.connection("lab", manifest) as connection:
         fetch_ciphertext(connection, manifest, machine.parties.folder / "results.zip")
     assert re.search(r"lab fetched at \S+ \S+ \(event \d+\)", words(stream.until("lab fetched", "results")))
+
+
+def test_what_was_not_accepted_before_is_a_warning_and_asks_for_nothing(machine, monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    manifest, key = machine.submit(), machine.parties.keys["hospital-1"]
+    terms = manifest.value()
+    terms["algorithm"]["args"] = ["--epochs", "2"]
+    AcceptanceHistory(machine.policy, Manifest.from_value(terms), confirm=say_no)(verdict_on(machine, key), key)
+    with serving(watched(machine, manifest), key) as page:
+        page.enter()
+        page.open(MACHINE + "live").until("Accepted, not confidential")
+
+        assert "This is not what you accepted before" in shown(page)
+        assert "algorithm.args" in shown(page)
+        assert "upload-data" not in shown(page)
+        accepting = AcceptanceHistory(machine.policy, manifest, confirm=lambda workspace, changes: True)
+        accepting(verdict_on(machine, key), key)
+        page.open(MACHINE + "live").until("upload-data", "todo")
+
+
+def verdict_on(machine, key):
+    """A verdict on the machine, of a connection of its own."""
+    with Connection(machine.target(), key) as connection:
+        return connection.verdict()
 
 
 def test_browser_gets_neither_key_nor_session(machine, followed):
