@@ -183,7 +183,7 @@ class Watcher:
             return self._failed(before, error)
 
     def _differences(self, before: Snapshot, session: Session, copy: ManifestCopy | None) -> tuple[str, ...]:
-        """Compare with the history anew for another session or manifest, and until a difference is settled."""
+        """Compare with the history again for another session or manifest, and until a difference is settled."""
         if self._compared == (session, copy) and not before.differs:
             return ()
         history = AcceptanceHistory(self.machine.target.policy, copy.manifest if copy else None, confirm=say_no)

@@ -95,7 +95,7 @@ def described(data: bytes) -> str | None:
 
 
 def remedy(data: bytes) -> str | None:
-    """What to do with a file of another kind that the machine can run; None if it is none."""
+    """What to do with a file of another kind; None if the machine cannot run it in any way."""
     if data[_TAR_MAGIC : _TAR_MAGIC + 5] == b"ustar":
         return "If it is an image of a container, write `kind: oci`."
     runs = {b"\x7fELF": "binary", b"\0asm": "wasm"}

@@ -51,7 +51,7 @@ def _missing(name: str, checked: CheckedImage, program: Program) -> Iterator[str
             continue
         if not any(one.startswith(f"{names.same_as(place.rstrip('/'))}/") for one in there):
             yield (
-                f"{name} is started with {names.shown(word)}, which is none of the algorithm's files: name it in "
+                f"{name} is started with {names.shown(word)}, which is not one of the algorithm's files: name it in "
                 "`algorithm.files`, or COPY it to another folder of the image and start that."
             )
 

@@ -221,7 +221,7 @@ def test_file_of_the_command_that_is_not_in_the_working_folder_is_a_warning(tmp_
     path = written(tmp_path, [[RUN]], {"Cmd": ["run", word]})
     warnings = found(path, files={"lib/b.py": None, "conf.ini": None}).warnings
 
-    assert [f"started with {word}, which is none" in one for one in warnings] == [True] * WORDS[word]
+    assert [f"started with {word}, which is not one" in one for one in warnings] == [True] * WORDS[word]
 
 
 def test_arguments_count_as_in_the_machine(tmp_path: Path) -> None:
