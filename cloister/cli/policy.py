@@ -10,6 +10,7 @@ from cloister.cli.shell.options import COLLATERAL, CVM, FETCH, JSON, WORKSPACE
 from cloister.cli.shell.policy_report import PolicyReport
 from cloister.cli.shell.settings import Settings, party_verb
 from cloister.errors import InputError
+from cloister.units import parse_time
 
 if TYPE_CHECKING:
     from cloister.client.evidence.first_policy import FirstPolicy
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
         "except for a bare report or quote)",
         "from-evidence": "start from what a machine showed instead of a descriptor: a file of `attest --save`, or a "
         "SEV-SNP report, TDX quote or HCL report",
+        "at": "with --from-evidence: a day or time, as for `verify-evidence`, as of which it must be genuine (default: now)",
         "files": "with --from-evidence: the other files of that evidence, such as certificates",
         "allow-local": "accept local machines, which keep nothing secret from their host: for trials",
         "allow-debug": "accept a debug image, which has a shell: for trials",
@@ -42,6 +44,7 @@ def policy(
     files: Sequence[str] = (),
     image: str | None = None,
     from_evidence: str | None = None,
+    at: str | None = None,
     allow_local: bool = False,
     allow_debug: bool = False,
     output: str = "policy.json",
@@ -51,6 +54,9 @@ def policy(
     evidence = [Path(name) for name in (from_evidence, *files) if name]
     if evidence and not from_evidence:
         raise InputError(f"policy does not know the word {files[0]!r}.", hint="Name evidence with --from-evidence.")
+    if at is not None and not evidence:
+        raise InputError("--at is the time of evidence.", hint="Name the evidence with --from-evidence, or omit --at.")
+    moment = parse_time(at, "--at") if at is not None else None
     descriptor = None if evidence else settings.path("workspace")
     if not evidence and image is None:
         raise InputError(
@@ -69,7 +75,7 @@ def policy(
 
     def start() -> "FirstPolicy":
         if descriptor is None:
-            return client.policy_from_evidence(image, evidence, collateral=settings.collateral())
+            return client.policy_from_evidence(image, evidence, at=moment, collateral=settings.collateral())
         return client.start_policy(
             Path(image or ""), descriptor, cvm=settings.typed("cvm"), allow_local=allow_local, allow_debug=allow_debug
         )

@@ -174,6 +174,8 @@ def test_bundle_needs_the_manifest_of_its_image_and_a_report_none(cloister, tmp_
         ((), "--image"),
         (("report",), "does not know the word 'report'"),
         (("--from-evidence", "absent"), "cannot be read"),
+        (("--from-evidence", "report", "--at", "yesterday"), "--at is not a day or a time"),
+        (("--image", "absent", "--at", "2026-01-31"), "--at is the time of evidence"),
         (("--from-evidence", "report", "report"), "a second snp report"),
         (("--from-evidence", "report", "--cvm", "one"), "cannot be combined"),
         (("--from-evidence", "report", "--allow-debug"), "cannot be combined"),
@@ -206,6 +208,19 @@ REAL = {
     ),
 }
 """Evidence of real machines, and checks that fail under its own policy, which is strict."""
+
+
+@pytest.mark.skipif(not VECTORS.is_dir(), reason="evidence of real machines is not beside this checkout")
+def test_evidence_of_another_day_makes_a_policy_as_of_that_day(cloister, tmp_path: Path) -> None:
+    paths = [VECTORS / "snp" / name for name in ("coco-vlek-report.bin", "coco-vlek.der", "ask_ark_milan_vlek.pem")]
+    words = ("policy", "--from-evidence", *paths, "--output", tmp_path / "mine.json", "--yes")
+    today = cloister(*words)
+    assert (today.code, "valid from 2024-12-10" in today.err) == (3, True)
+    then = cloister(*words, "--at", "2025-06-01")
+    assert then.code == 0, then.err
+    section = json.loads((tmp_path / "mine.json").read_text())["snp"]
+    assert (section["allow_vlek"], section["vmpl"]) == (True, 0)
+    assert "The privilege level (VMPL) that requested the report: expected 0, found 1." in then.out
 
 
 @pytest.mark.skipif(not VECTORS.is_dir(), reason="evidence of real machines is not beside this checkout")

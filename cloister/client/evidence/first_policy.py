@@ -34,7 +34,8 @@ class FirstPolicy:
 
     ``taken_over`` has every value that rests on someone else's word, in the order of the policy. ``open`` has the
     members that are still placeholders: while there are any, the policy rejects every machine. ``rejected`` has a
-    sentence for every check that the evidence itself fails, because a first policy is strict.
+    sentence for every check that the evidence itself fails, because a first policy is strict, and for every request to
+    a vendor that failed.
     """
 
     policy: AnyPolicy
@@ -133,8 +134,10 @@ def policy_from_evidence(
         given, with_it = evidence_files.load(paths)
         known, problems = (collateral or CollateralSources()).for_files(given, with_it)
         if isinstance(given, Evidence):
-            return _from_bundle(given, image, known, moment, roots)
-        return _from_raw(given, image, known, moment, roots)
+            made = _from_bundle(given, image, known, moment, roots)
+        else:
+            made = _from_raw(given, image, known, moment, roots)
+        return replace(made, rejected=(*made.rejected, *problems)) if made.rejected else made
     except MalformedEvidence as error:
         raise InputError(f"{', '.join(map(str, paths))}: {error.message}") from error
     except ProofError as error:  # perhaps because of collateral that could not be fetched
