@@ -30,7 +30,7 @@ if TYPE_CHECKING:
         "except for a bare report or quote)",
         "from-evidence": "start from what a machine showed instead of a descriptor: a file of `attest --save`, or a "
         "SEV-SNP report, TDX quote or HCL report",
-        "at": "with --from-evidence: a day or time, as for `verify-evidence`, as of which it must be genuine (default: now)",
+        "at": "with --from-evidence: a day or time as of which it must be genuine (default: now)",
         "files": "with --from-evidence: the other files of that evidence, such as certificates",
         "allow-local": "accept local machines, which keep nothing secret from their host: for trials",
         "allow-debug": "accept a debug image, which has a shell: for trials",
