@@ -3,6 +3,40 @@
 Parsers, signature chains, event-log replay, policies and verdicts. Nothing here opens a socket, a file or a device, or
 reads the clock: what must be fetched comes through a ``Collateral`` object, the time through an argument.
 
+``now`` is an aware time. ``policy`` is an ``EvidencePolicy`` for a report or quote, and a ``Policy`` for whole evidence.
+
+A SEV-SNP report (`sev-snp`), with the host's certificate table and AMD's revocation list:
+
+    raw = RawSnp(report, table)
+    known = InMemory({"crl": (crl,)})
+    verdict = verify_raw(raw, policy, report_data=expected, at=now, collateral=known)
+
+A TDX quote (`tdx`), with what Intel's service has for it:
+
+    items = {"tcb-info": (tcb_info,), "qe-identity": (qe_identity,), "crl": crls, "certificate": certificates}
+    known = InMemory(items)
+    verdict = verify_raw(RawTdx(quote), policy, report_data=expected, at=now, collateral=known)
+
+An HCL report of Azure (`azure-snp`), with a quote of its vTPM and the certificates of the processor's key:
+
+    raw = RawHcl(hcl_report, attest, signature, pcrs)
+    known = InMemory({"certificate": certificates, "crl": (crl,)})
+    verdict = verify_raw(raw, policy, report_data=expected, at=now, collateral=known)
+
+The same on TDX (`azure-tdx`), with the TDX quote:
+
+    raw = RawHcl(hcl_report, attest, signature, pcrs, quote)
+    known = InMemory({"tcb-info": (tcb_info,), "qe-identity": (qe_identity,), "crl": crls, "certificate": certificates})
+    verdict = verify_raw(raw, policy, report_data=expected, at=now, collateral=known)
+
+Whole evidence of a machine of Cloister's (`gcp-snp`, `gcp-tdx`, `local`, and all of the above), recorded:
+
+    evidence = Evidence.parse(message)
+    purpose = RecordingPurpose(report_data=expected)
+    verdict = verify(evidence, policy, purpose=purpose, at=now, collateral=known)
+
+``verdict.failures`` are the failed checks, each with expected and found. Many in turn share a ``VerificationCache``.
+
 The names in ``__all__`` are the public API; docs/api/attestation.md describes them. They are imported when they are
 first used: the agent in the guest image has only some of these modules. Type checkers read ``__init__.pyi``.
 """
@@ -11,7 +45,10 @@ import importlib
 
 _MODULES = {
     "binding": ("ReceiptBinding", "SessionBinding"),
+    "cause": ("Cause", "Likely"),
+    "collateral.cache": ("VerificationCache",),
     "collateral_source": ("Collateral", "CollateralItem", "InMemory"),
+    "diagnosis.explain": ("explained",),
     "errors": ("AttestationError", "CollateralError", "MalformedEvidence", "PolicyError"),
     "evidence": ("Evidence", "Platform", "TpmQuote"),
     "first_policy.from_evidence": ("policy_from_evidence",),
@@ -26,6 +63,7 @@ _MODULES = {
     "raw_evidence": ("RawHcl", "RawSnp", "RawTdx", "RawVerdict", "verify_raw"),
     "result": ("Check", "CheckOutcome", "Claims", "Skipped", "Verdict"),
     "roots": ("VENDORS", "Anchor"),
+    "snp.launch": ("KernelHashes", "OvmfFirmware"),
     "snp.pins": ("SnpPins",),
     "snp.policy": ("SnpPolicy",),
     "tdx.pins": ("TdxPins",),

@@ -5,9 +5,13 @@ from cloister.attestation.azure.policy import AzureSnpPolicy as AzureSnpPolicy
 from cloister.attestation.azure.policy import AzureTdxPolicy as AzureTdxPolicy
 from cloister.attestation.binding import ReceiptBinding as ReceiptBinding
 from cloister.attestation.binding import SessionBinding as SessionBinding
+from cloister.attestation.cause import Cause as Cause
+from cloister.attestation.cause import Likely as Likely
+from cloister.attestation.collateral.cache import VerificationCache as VerificationCache
 from cloister.attestation.collateral_source import Collateral as Collateral
 from cloister.attestation.collateral_source import CollateralItem as CollateralItem
 from cloister.attestation.collateral_source import InMemory as InMemory
+from cloister.attestation.diagnosis.explain import explained as explained
 from cloister.attestation.errors import AttestationError as AttestationError
 from cloister.attestation.errors import CollateralError as CollateralError
 from cloister.attestation.errors import MalformedEvidence as MalformedEvidence
@@ -41,6 +45,8 @@ from cloister.attestation.result import Skipped as Skipped
 from cloister.attestation.result import Verdict as Verdict
 from cloister.attestation.roots import VENDORS as VENDORS
 from cloister.attestation.roots import Anchor as Anchor
+from cloister.attestation.snp.launch import KernelHashes as KernelHashes
+from cloister.attestation.snp.launch import OvmfFirmware as OvmfFirmware
 from cloister.attestation.snp.pins import SnpPins as SnpPins
 from cloister.attestation.snp.policy import SnpPolicy as SnpPolicy
 from cloister.attestation.tdx.pins import TdxPins as TdxPins

@@ -13,9 +13,12 @@ from typing import Any
 from cloister.attestation.azure.hcl import TYPE_SNP, HclReport
 from cloister.attestation.azure.policy import check_machine, check_snp_paravisor, check_tdx_paravisor
 from cloister.attestation.azure.verify import claimed_key
+from cloister.attestation.cause import Cause
+from cloister.attestation.collateral.cache import VerificationCache
 from cloister.attestation.collateral.unsigned import skip_unsigned
 from cloister.attestation.collateral.usable import UsableCollateral
 from cloister.attestation.collateral_source import Collateral
+from cloister.attestation.diagnosis.explain import explained
 from cloister.attestation.errors import MalformedEvidence, PolicyError
 from cloister.attestation.platforms.appraisal import Appraisal, in_utc
 from cloister.attestation.platforms.hardware import check_snp, check_tdx
@@ -85,6 +88,7 @@ class RawVerdict:
     not_judged: what no check covers, in sentences.
     skipped: collateral that was ignored; may be empty.
     used: collateral that the checks relied on; may be empty.
+    causes: likely causes of failed checks (``diagnosis``); they explain and decide nothing.
     """
 
     platform: str
@@ -96,6 +100,7 @@ class RawVerdict:
     not_judged: tuple[str, ...]
     skipped: tuple[Skipped, ...] = ()
     used: tuple[Used, ...] = ()
+    causes: tuple[Cause, ...] = ()
 
     @property
     def genuine(self) -> bool:
@@ -122,6 +127,7 @@ class RawVerdict:
             "not_judged": list(self.not_judged),
             **({"skipped": [one.value() for one in self.skipped]} if self.skipped else {}),
             **({"used": [one.value() for one in self.used]} if self.used else {}),
+            **({"diagnosis": [one.value() for one in self.causes]} if self.causes else {}),
         }
 
 
@@ -133,12 +139,13 @@ def verify_raw(
     at: datetime,
     collateral: Collateral | None = None,
     roots: tuple[Anchor, ...] = VENDORS,
+    cache: VerificationCache | None = None,
 ) -> RawVerdict:
     """Appraises ``raw`` under a policy for raw evidence as of ``at``, a time with a time zone.
 
     ``report_data`` is what the caller had the evidence made over: the 64 bytes of a report or quote, or a vTPM quote's
     qualifying data; None skips that check. ``collateral`` is what the caller brings, ``roots`` are the vendors'
-    anchors.
+    anchors. ``cache`` keeps parsed collateral for other calls: the verdict is the same without it.
 
     Raises MalformedEvidence for bytes that cannot be parsed, CollateralError for a revocation list, TCB info or QE
     identity of the caller's that cannot be parsed, and PolicyError for a policy for sessions or if ``at`` has no time
@@ -151,7 +158,7 @@ def verify_raw(
     platform, names = _platform_and_checks(raw, hcl_report)
     names = (*names, *(pin.check for pin in policy.pins if platform in pin.platforms and pin.check not in names))
     elsewhere = {pin.check: pin for pin in policy.pins if platform not in pin.platforms and pin.check not in names}
-    usable = UsableCollateral((), collateral)
+    usable = UsableCollateral((), collateral, cache)
     checks = Recorder((_PLATFORM, *names, *elsewhere), RAW_CHECKS)
     appraisal = Appraisal(checks=checks, instances=policy.instances, at=at, collateral=usable, roots=roots)
     root, identity = "none", {}
@@ -178,8 +185,18 @@ def verify_raw(
             )
     skip_unsigned(usable)
     not_judged = (*_NEVER_JUDGED, *not_shown)
-    used = usable.used(checks.used)
-    return RawVerdict(platform, root, at, policy.digest(), checks.finish(), identity, not_judged, usable.skipped, used)
+    verdict = RawVerdict(
+        platform,
+        root,
+        at,
+        policy.digest(),
+        checks.finish(),
+        identity,
+        not_judged,
+        usable.skipped,
+        usable.used(checks.used),
+    )
+    return explained(verdict, None)
 
 
 def _platform_and_checks(raw: Raw, report: HclReport | None) -> tuple[RawPlatform, tuple[str, ...]]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from cloister.attestation.cause import Cause
 from cloister.attestation.checkinfo import CheckInfo, Failure
 from cloister.attestation.errors import AttestationError
 from cloister.attestation.outcomes import Check, CheckOutcome, failed_names, sentences
@@ -128,6 +129,7 @@ class Verdict:
     recording: it was appraised for no session and no receipt, so it does not show who is at the other end.
     skipped: collateral that was ignored; may be empty.
     used: collateral that the checks relied on; may be empty.
+    causes: likely causes of failed checks (``diagnosis``); they explain and decide nothing.
     """
 
     platform: str
@@ -140,6 +142,7 @@ class Verdict:
     recording: bool = False
     skipped: tuple[Skipped, ...] = ()
     used: tuple[Used, ...] = ()
+    causes: tuple[Cause, ...] = ()
 
     def __repr__(self) -> str:
         passed = sum(check.outcome is CheckOutcome.PASSED for check in self.checks)
@@ -190,6 +193,7 @@ class Verdict:
             "claims": self.claims.value(),
             **({"skipped": [one.value() for one in self.skipped]} if self.skipped else {}),
             **({"used": [one.value() for one in self.used]} if self.used else {}),
+            **({"diagnosis": [one.value() for one in self.causes]} if self.causes else {}),
         }
 
     def encode(self) -> bytes:
@@ -204,8 +208,8 @@ class Recorder:
     """
 
     def __init__(self, names: Sequence[str], catalogue: Mapping[str, CheckInfo]) -> None:
-        self._infos = {name: catalogue[name] for name in names}
-        self._checks: dict[str, Check] = {}
+        self._catalogue = catalogue
+        self._checks: dict[str, Check | None] = dict.fromkeys(names)
         self.used: list[Any] = []
         """The parsed collateral that the checks relied on, in the order of its use."""
 
@@ -215,7 +219,7 @@ class Recorder:
 
     def record(self, name: str, passed: bool, expected: str, found: str) -> bool:
         """Records a check that was made. Returns ``passed``."""
-        self._add(name, CheckOutcome.PASSED if passed else CheckOutcome.FAILED, expected, found)
+        self._add(name, _PASSED if passed else _FAILED, expected, found)
         return passed
 
     def judge(self, name: str, passed: bool, expected: str, found: str, failure: Failure | None) -> bool:
@@ -240,24 +244,25 @@ class Recorder:
 
     def not_applicable(self, name: str, reason: str, found: str = "") -> None:
         """Records a check that has nothing to judge; ``reason`` is a clause."""
-        self._add(name, CheckOutcome.NOT_APPLICABLE, "", found, reason)
+        self._add(name, _NOT_APPLICABLE, "", found, reason)
 
     def failed(self) -> tuple[str, ...]:
         """The names of the checks that have failed so far."""
-        return tuple(check.name for check in self._checks.values() if check.outcome is CheckOutcome.FAILED)
+        return tuple(check.name for check in self._checks.values() if check is not None and check.outcome is _FAILED)
 
     def finish(self) -> tuple[Check, ...]:
         """All checks in their order. Those that an earlier failure made impossible are not applicable.
 
         Raises AttestationError for a check that is missing although none failed: it was forgotten.
         """
-        failed = self.failed()
-        missing = [name for name in self._infos if name not in self._checks]
-        if missing and not failed:
-            raise AttestationError(f"The checks {', '.join(missing)} were not made: the evidence is not accepted.")
-        for name in missing:
-            self.not_applicable(name, f"it cannot be checked after {failed[0]} failed")
-        return tuple(self._checks[name] for name in self._infos)
+        missing = [name for name, check in self._checks.items() if check is None]
+        if missing:
+            failed = self.failed()
+            if not failed:
+                raise AttestationError(f"The checks {', '.join(missing)} were not made: the evidence is not accepted.")
+            for name in missing:
+                self.not_applicable(name, f"it cannot be checked after {failed[0]} failed")
+        return tuple(check for check in self._checks.values() if check is not None)
 
     def _add(
         self,
@@ -268,11 +273,26 @@ class Recorder:
         reason: str = "",
         failure: Failure | None = None,
     ) -> None:
-        if name in self._checks or name not in self._infos:
+        if self._checks.get(name, _UNKNOWN) is not None:
             raise AttestationError(f"The check {name} was recorded twice or is unknown: nothing is accepted.")
-        info = self._infos[name]
+        info = self._catalogue[name]
         if failure is not None and failure not in info.others:
             raise AttestationError(f"The check {name} has no such failure in its description: nothing is accepted.")
-        if outcome is CheckOutcome.FAILED and failure is None:
+        if outcome is _FAILED and failure is None:
             failure = info.failure
-        self._checks[name] = Check(name, outcome, expected, found, reason, info, failure)
+        # A frozen dataclass sets its members one by one, and there are thirty of these in every appraisal.
+        check = object.__new__(Check)
+        check.__dict__.update(
+            name=name,
+            outcome=outcome,
+            expected=expected,
+            found=found,
+            reason=reason,
+            info=info,
+            failure=failure,
+        )
+        self._checks[name] = check
+
+
+_PASSED, _FAILED, _NOT_APPLICABLE = CheckOutcome
+_UNKNOWN = Check("", _FAILED, "", "")

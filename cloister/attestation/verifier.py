@@ -11,9 +11,11 @@ from datetime import datetime
 
 from cloister.attestation.binding import ReceiptBinding, SessionBinding
 from cloister.attestation.checks import CHECKS, CHECKS_OF, COMMON
+from cloister.attestation.collateral.cache import VerificationCache
 from cloister.attestation.collateral.unsigned import skip_unsigned
 from cloister.attestation.collateral.usable import UsableCollateral
 from cloister.attestation.collateral_source import Collateral
+from cloister.attestation.diagnosis.explain import explained
 from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.evidence import Evidence, Platform
 from cloister.attestation.platforms import azure, gcp, local, sev_snp, tdx
@@ -24,7 +26,7 @@ from cloister.attestation.policy.policy import SNP_PLATFORMS, TDX_PLATFORMS, Pol
 from cloister.attestation.result import Claims, Recorder, Verdict
 from cloister.attestation.roots import VENDORS, Anchor
 from cloister.attestation.tpm import runtimelog
-from cloister.protocol import signingkey
+from cloister.protocol import schema, signingkey
 from cloister.protocol.bootconfig import BootConfiguration
 from cloister.protocol.canonical import FormatError
 
@@ -38,6 +40,8 @@ _APPRAISE: Mapping[Platform, Callable[[EvidenceAppraisal], PlatformResult]] = {
     Platform.GCP_TDX: gcp.appraise_tdx,
 }
 """Each platform's appraisal, which uses its own sections of the policy and no others."""
+
+schema.load("boot-configuration")  # now: an appraisal reads no file
 
 _WITH_HARDWARE = (*SNP_PLATFORMS, *TDX_PLATFORMS)
 
@@ -86,13 +90,14 @@ def verify(
     manifest_digest: bytes | None = None,
     collateral: Collateral | None = None,
     roots: tuple[Anchor, ...] = VENDORS,
+    cache: VerificationCache | None = None,
 ) -> Verdict:
     """Appraises ``evidence`` under ``policy`` as of ``at``, a time with a time zone, and returns the verdict.
 
     ``purpose`` is the session or receipt that the evidence must have been made for. ``manifest_digest`` is the SHA-256
     of the caller's own copy of the computation manifest; None skips that check. ``collateral`` is used besides what the
     evidence carries. ``roots`` are the vendors' anchors: pass others to try out simulated evidence; the verdict then
-    says so.
+    says so. ``cache`` keeps parsed collateral for other calls: the verdict is the same without it.
 
     Raises MalformedEvidence for evidence that cannot be parsed, CollateralError for a revocation list, TCB info or QE
     identity of the caller's that cannot be parsed, PolicyError if ``at`` has no time zone or for a policy for raw
@@ -113,7 +118,7 @@ def verify(
     _check_configuration(checks, configuration, policy)
     _check_runtime_log(checks, evidence)
 
-    usable = UsableCollateral(evidence.collateral, collateral)
+    usable = UsableCollateral(evidence.collateral, collateral, cache)
     result = PlatformResult("none")
     accepted = ", ".join(policy.platforms)
     appraise = _APPRAISE.get(evidence.platform)
@@ -146,7 +151,7 @@ def verify(
         image=(image.flavor, image.manifest_digest) if image else None,
         identity=result.identity,
     )
-    return Verdict(
+    verdict = Verdict(
         evidence.platform,
         result.identity_root,
         _is_confidential(checks, evidence.platform, image),
@@ -158,6 +163,7 @@ def verify(
         skipped=usable.skipped,
         used=usable.used(checks.used),
     )
+    return explained(verdict, evidence)
 
 
 def _is_confidential(checks: Recorder, platform: Platform, image: ImageReference | None) -> bool:

@@ -4,13 +4,20 @@ from pathlib import Path
 
 from cloister import client
 from cloister.cli.shell import show
-from cloister.cli.shell.options import JSON, KEY, TARGET, VENDORS
+from cloister.cli.shell.options import EXPLAINS, FIRMWARE, IMAGE, JSON, KEY, TARGET, VENDORS
 from cloister.cli.shell.settings import Settings, party_verb
 from cloister.cli.shell.verdict_output import FORMAT_HELP, chosen_format, print_verdict
 
 
 @party_verb(
-    options=[*TARGET, *VENDORS, JSON, KEY.described("file of the key that signs an EAR (default: $CLOISTER_KEY)")],
+    options=[
+        *TARGET,
+        *VENDORS,
+        IMAGE.described(EXPLAINS),
+        FIRMWARE,
+        JSON,
+        KEY.described("file of the key that signs an EAR (default: $CLOISTER_KEY)"),
+    ],
     help={
         "manifest": "also demand that the machine runs this manifest, as `manifest` writes it",
         "format": FORMAT_HELP,
@@ -31,7 +38,8 @@ def attest(
     chosen = client.parse_nonce(nonce) if nonce is not None else None
     policy = settings.policy()
     demanded = client.load_manifest(Path(manifest)) if manifest else None
-    found = settings.located().attest(demanded, nonce=chosen)
+    explanation = client.Explanation.load(settings.typed("image"), settings.typed("firmware"))
+    found = settings.located().attest(demanded, nonce=chosen).explained(explanation)
     for problem in found.problems:
         show.note(problem)
     if save:

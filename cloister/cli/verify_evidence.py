@@ -4,7 +4,7 @@ from pathlib import Path
 
 from cloister import client
 from cloister.cli.shell import show
-from cloister.cli.shell.options import JSON, KEY, POLICY, VENDORS
+from cloister.cli.shell.options import EXPLAINS, FIRMWARE, IMAGE, JSON, KEY, POLICY, VENDORS
 from cloister.cli.shell.settings import Settings, party_verb
 from cloister.cli.shell.verdict_output import FORMAT_HELP, chosen_format, print_verdict
 from cloister.units import parse_time
@@ -12,7 +12,14 @@ from cloister.units import parse_time
 
 @party_verb(
     several="files",
-    options=[POLICY, *VENDORS, JSON, KEY.described("file of the key that signs an EAR (default: $CLOISTER_KEY)")],
+    options=[
+        POLICY,
+        *VENDORS,
+        IMAGE.described(EXPLAINS),
+        FIRMWARE,
+        JSON,
+        KEY.described("file of the key that signs an EAR (default: $CLOISTER_KEY)"),
+    ],
     help={
         "files": "evidence of `attest --save`, a SEV-SNP report, a TDX quote, or an HCL report with a quote; and the "
         "files that belong to it, such as certificates",
@@ -41,6 +48,7 @@ def verify_evidence(
         at=moment,
         report_data=expected,
         collateral=settings.collateral(),
+        explanation=client.Explanation.load(settings.typed("image"), settings.typed("firmware")),
     )
     for problem in found.problems:
         show.note(problem)

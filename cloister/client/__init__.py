@@ -76,6 +76,7 @@ if TYPE_CHECKING:
     from cloister.client.evidence.collateral_folder import pack_collateral as pack_collateral
     from cloister.client.evidence.examination import Examination as Examination
     from cloister.client.evidence.examination import verify_evidence as verify_evidence
+    from cloister.client.evidence.explanation import Explanation as Explanation
     from cloister.client.evidence.first_policy import FirstPolicy as FirstPolicy
     from cloister.client.evidence.first_policy import open_members as open_members
     from cloister.client.evidence.first_policy import policy_from_evidence as policy_from_evidence
@@ -355,6 +356,7 @@ _NAMES = {
         "fetch_collateral",
         "pack_collateral",
     ),
+    "cloister.client.evidence.explanation": ("Explanation",),
     "cloister.client.evidence.examination": (
         "Examination",
         "verify_evidence",

@@ -7,6 +7,7 @@ import base64
 import binascii
 import datetime
 import hashlib
+import itertools
 import json
 import re
 from typing import Any
@@ -20,6 +21,7 @@ _SAFE_INTEGER = 2**53 - 1
 _HEX = re.compile(r"[0-9a-f]*\Z")
 # An unterminated string extends to the end of the text, so that no byte is matched twice.
 _STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
+_STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")  # as signed bytes: one level more, one less
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z\Z")
 
@@ -74,11 +76,9 @@ def parse(data: bytes, *, what: str, limit: int) -> Any:
         raise FormatError(f"{what} has more than {limit} bytes.")
 
     def members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        for name, value in pairs:
-            if name in found:
-                raise FormatError(f"{what} has the member {name!r} twice.")
-            found[name] = value
+        found = dict(pairs)
+        if len(found) != len(pairs):
+            raise FormatError(f"{what} has the member {_twice(pairs)!r} twice.")
         return found
 
     def integer(text: str) -> int:
@@ -111,6 +111,16 @@ def parse(data: bytes, *, what: str, limit: int) -> Any:
     return value
 
 
+def _twice(pairs: list[tuple[str, Any]]) -> str:
+    """The first name that comes a second time; empty without one."""
+    seen: set[str] = set()
+    for name, _ in pairs:
+        if name in seen:
+            return name
+        seen.add(name)
+    return ""
+
+
 def _is_plainly_canonical(data: bytes, value: Any) -> bool:
     """Whether ``data`` is the canonical form of its ``value``, as far as a quick look tells: False decides nothing.
 
@@ -137,11 +147,8 @@ def parse_canonical(data: bytes, *, what: str, limit: int) -> Any:
 
 def _depth(data: bytes) -> int:
     """The nesting depth of ``data``. Brackets in strings do not count: closing ones would hide levels."""
-    deepest = level = 0
-    for byte in _STRING.sub(b"", data).translate(None, _NO_BRACKETS):
-        level += 1 if byte in b"[{" else -1
-        deepest = max(deepest, level)
-    return deepest
+    brackets = _STRING.sub(b"", data).translate(_STEPS, _NO_BRACKETS)
+    return max(itertools.accumulate(memoryview(brackets).cast("b")), default=0)
 
 
 def to_base64(data: bytes) -> str:

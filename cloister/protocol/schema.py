@@ -5,10 +5,10 @@ validator (fastjsonschema) speaks.
 """
 
 import functools
-import importlib.resources
 import json
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import fastjsonschema
@@ -17,14 +17,14 @@ from cloister.protocol import text
 from cloister.protocol.canonical import FormatError
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_FOLDER = Path(__file__).parent / "schemas"
 _SHOWN = 64
 
 
 @functools.cache
 def load(name: str) -> dict[str, Any]:
     """The schema ``name`` (``manifest``, ``policy``, ...) as published under docs/schemas."""
-    content = importlib.resources.files("cloister.protocol").joinpath("schemas", f"{name}.schema.json").read_bytes()
-    return dict(json.loads(content))
+    return dict(json.loads((_FOLDER / f"{name}.schema.json").read_bytes()))
 
 
 @functools.cache

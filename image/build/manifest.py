@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 
-from cloister.protocol.imagemanifest import ImageManifest, ImageOutput
+from cloister.protocol.imagemanifest import ImageEvent, ImageManifest, ImageOutput
 from image.build.measure import Register
 from image.formats import contents
 from image.formats.contents import Contents
@@ -26,6 +26,10 @@ def describe(
         inputs=inputs,
         outputs={name: ImageOutput(contents.sha256(data), contents.size(data)) for name, data in outputs.items()},
         pcrs={index: register.value.hex() for index, register in registers.items()},
+        events={
+            index: tuple(ImageEvent(one.event, one.digest.hex(), one.sha384.hex()) for one in register.events)
+            for index, register in registers.items()
+        },
     )
 
 

@@ -17,10 +17,11 @@ from image.formats import cpio, pe, uki
 
 @dataclass(frozen=True)
 class MeasuredEvent:
-    """A description of what is measured, and its SHA-256."""
+    """A description of what is measured, its SHA-256, and its SHA-384, which a TD's firmware measures."""
 
     event: str
     digest: bytes
+    sha384: bytes
 
 
 @dataclass(frozen=True)
@@ -71,8 +72,8 @@ def _programs(image: bytes) -> list[MeasuredEvent]:
     return [
         _event("EV_EFI_ACTION: Calling EFI Application from Boot Option", b"Calling EFI Application from Boot Option"),
         _event("EV_SEPARATOR: 00000000", bytes(4)),
-        MeasuredEvent("EV_EFI_BOOT_SERVICES_APPLICATION: the UKI's Authenticode digest", pe.authenticode(image)),
-        MeasuredEvent("EV_EFI_BOOT_SERVICES_APPLICATION: the kernel's Authenticode digest", pe.authenticode(kernel)),
+        _program("EV_EFI_BOOT_SERVICES_APPLICATION: the UKI's Authenticode digest", image),
+        _program("EV_EFI_BOOT_SERVICES_APPLICATION: the kernel's Authenticode digest", kernel),
     ]
 
 
@@ -109,4 +110,8 @@ def _stub_sections(image: bytes) -> list[MeasuredEvent]:
 
 
 def _event(text: str, measured: bytes) -> MeasuredEvent:
-    return MeasuredEvent(text, hashlib.sha256(measured).digest())
+    return MeasuredEvent(text, hashlib.sha256(measured).digest(), hashlib.sha384(measured).digest())
+
+
+def _program(text: str, image: bytes) -> MeasuredEvent:
+    return MeasuredEvent(text, pe.authenticode(image), pe.authenticode(image, "sha384"))

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from cloister.attestation.binding import ReceiptBinding, SessionBinding
+from cloister.attestation.collateral.cache import VerificationCache
 from cloister.attestation.collateral_source import Collateral
 from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.evidence import Evidence, Platform
@@ -57,7 +58,7 @@ class Case:
     purpose: SessionPurpose | ReceiptPurpose = SESSION
     manifest_digest: bytes | None = MANIFEST
 
-    def verdict(self) -> Verdict:
+    def verdict(self, cache: VerificationCache | None = None) -> Verdict:
         return verify(
             self.evidence,
             self.policy,
@@ -66,6 +67,7 @@ class Case:
             manifest_digest=self.manifest_digest,
             collateral=self.collateral,
             roots=self.roots,
+            cache=cache,
         )
 
     def but(self, **changes: Any) -> "Case":

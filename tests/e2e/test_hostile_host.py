@@ -102,4 +102,5 @@ def _flipped(disk: bytes, before: bytes, after: bytes) -> bytes:
 
 def _text(text: str) -> MeasuredEvent:
     """A command line as measured: UTF-16, terminated."""
-    return MeasuredEvent(text, hashlib.sha256(text.encode("utf-16-le") + b"\0\0").digest())
+    measured = text.encode("utf-16-le") + b"\0\0"
+    return MeasuredEvent(text, hashlib.sha256(measured).digest(), hashlib.sha384(measured).digest())

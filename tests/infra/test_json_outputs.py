@@ -25,7 +25,7 @@ from tests import output_schema
 
 CVM = DeployedCvm("trainer", "urn:x", "127.0.0.1:1", None, "ab" * 32, "cd" * 32, "2 CPUs", "tcg")
 RESOURCES = (Resource(LOCAL_CVM, "trainer", {"port": 6110}),)
-MEASURED = MeasuredEvent("a loader", bytes(32))
+MEASURED = MeasuredEvent("a loader", bytes(32), bytes(48))
 REACH = graph.build("local", RESOURCES)
 
 

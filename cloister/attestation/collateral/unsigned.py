@@ -11,8 +11,7 @@ from typing import Any
 
 from cloister.attestation.collateral.usable import UsableCollateral
 from cloister.attestation.collateral_source import CRL, QE_IDENTITY, TCB_INFO
-from cloister.attestation.tdx.certificates import SIGNER_NAME, common_name
-from cloister.attestation.tdx.collateral import is_signed_by
+from cloister.attestation.tdx.certificates import SIGNER_NAME
 from cloister.attestation.tdx.tcb_info import SignedStatement
 from cloister.attestation.x509.certificate import Certificate
 from cloister.attestation.x509.crl import RevocationList
@@ -41,8 +40,8 @@ def _is_list_signed(parsed: RevocationList, certificates: Sequence[Certificate])
 
 
 def _is_statement_signed(statement: SignedStatement, certificates: Sequence[Certificate]) -> bool:
-    signers = [one for one in certificates if common_name(one) == SIGNER_NAME]
-    return any(is_signed_by(one, statement.signature, statement.body) for one in signers)
+    signers = [one for one in certificates if one.common_name == SIGNER_NAME]
+    return any(statement.signed_by(one) for one in signers)
 
 
 _IS_SIGNED: Mapping[str, Callable[[Any, Sequence[Certificate]], bool]] = MappingProxyType(

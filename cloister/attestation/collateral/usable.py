@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from cloister.attestation.collateral.cache import VerificationCache
 from cloister.attestation.collateral.description import Parsed, describe, encoded, kind_of
 from cloister.attestation.collateral_source import (
     CALLER,
@@ -40,6 +41,7 @@ _ONLY_HELPFUL = (CERTIFICATE, LAUNCH_ENDORSEMENT)
 # Intel's endorsements of SGX have the same form except for their id, and are often kept in the same folder.
 _OTHER_MACHINES = ("TCB info.id", "QE identity.id")
 
+_X509 = "x509"
 _Value = TypeVar("_Value")
 
 
@@ -59,8 +61,11 @@ class UsableCollateral:
     reject a machine and cannot be parsed.
     """
 
-    def __init__(self, carried: Sequence[CollateralItem], brought: Collateral | None) -> None:
-        """``carried`` comes from the evidence, ``brought`` from the caller."""
+    def __init__(
+        self, carried: Sequence[CollateralItem], brought: Collateral | None, cache: VerificationCache | None = None
+    ) -> None:
+        """``carried`` comes from the evidence, ``brought`` from the caller. ``cache`` has what was parsed before."""
+        self._cache = cache or VerificationCache()
         self._carried = carried
         self._brought = brought
         self._parsed: dict[str, tuple[ParsedItem[Any], ...]] = {}
@@ -90,6 +95,17 @@ class UsableCollateral:
     def launch_endorsements(self) -> tuple[LaunchEndorsement, ...]:
         """All of Google's launch endorsements, in order."""
         return self._values(LAUNCH_ENDORSEMENT, LaunchEndorsement.parse)
+
+    def parsed(self, kind: str, content: bytes, parse: Callable[[bytes], _Value]) -> _Value:
+        """``parse(content)``, from an earlier appraisal if there was one; ``kind`` stands for ``parse``."""
+        return self._cache.parsed(kind, content, parse)
+
+    def parse_certificate(self, der: bytes, field: str) -> Certificate:
+        """``Certificate.parse``, once for each certificate, in however many parts of the evidence it stands."""
+        try:
+            return self._cache.parsed(_X509, der, Certificate.parse)
+        except MalformedEvidence as error:
+            raise MalformedEvidence(field, error.offset, error.reason) from error
 
     def add_issuers(self, certificates: Sequence[Certificate]) -> None:
         """Certificates that came inside a quote or certificate table: they may have signed what the caller brought."""
@@ -129,7 +145,13 @@ class UsableCollateral:
         return tuple(self._skipped)
 
     def _all_certificates(self) -> tuple[Certificate | EndorsementCertificate, ...]:
-        return self._values(CERTIFICATE, _parse_certificate)
+        return self._values(CERTIFICATE, self._parse_any_certificate)
+
+    def _parse_any_certificate(self, data: bytes) -> Certificate | EndorsementCertificate:
+        # AMD's certificates of chips have the serial number 0, which the X.509 parser rejects.
+        if is_endorsement(data):
+            return EndorsementCertificate.parse(data)
+        return self.parse_certificate(data, "certificate")
 
     def _values(self, kind: str, parse: Callable[[bytes], _Value]) -> tuple[_Value, ...]:
         if kind not in self._parsed:
@@ -145,7 +167,7 @@ class UsableCollateral:
     ) -> ParsedItem[_Value] | None:
         """None for an item that is skipped."""
         try:
-            return ParsedItem(content, parse(content), brought)
+            return ParsedItem(content, self._cache.parsed(kind, content, parse), brought)
         except MalformedEvidence as error:
             if brought and kind not in _ONLY_HELPFUL and error.field not in _OTHER_MACHINES:
                 raise CollateralError(
@@ -155,8 +177,3 @@ class UsableCollateral:
             reason = f"{error.field}: {error.reason}"
             self._skipped.append(Skipped(kind, hashlib.sha256(content).digest(), brought, reason))
             return None
-
-
-def _parse_certificate(data: bytes) -> Certificate | EndorsementCertificate:
-    # AMD's certificates of chips have the serial number 0, which the X.509 parser rejects.
-    return EndorsementCertificate.parse(data) if is_endorsement(data) else Certificate.parse(data)

@@ -49,12 +49,13 @@ def check_tdx(appraisal: Appraisal, quote: TdxQuote, section: TdxPolicy, report_
     ``report_data`` None skips that check.
     """
     anchor = intel_anchor(appraisal)
-    appraisal.collateral.add_issuers(quote.certificates)
+    chain = quote.parse_chain(appraisal.collateral.parse_certificate)
+    appraisal.collateral.add_issuers(chain)
     instances = appraisal.instances
     return check_quote(
         appraisal.checks,
         quote,
-        IntelCollateral.gather(quote.certificates, appraisal.collateral),
+        IntelCollateral.gather(chain, appraisal.collateral),
         section,
         report_data=report_data,
         at=appraisal.at,

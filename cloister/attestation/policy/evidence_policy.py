@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any, Self
 
 from cloister.attestation.azure.policy import AzurePolicy
@@ -122,6 +123,7 @@ class EvidencePolicy:
 
     def __post_init__(self) -> None:
         """Rules between members. Raises PolicyError."""
+        object.__setattr__(self, "pcrs", MappingProxyType(dict(self.pcrs)))
         if not self.platforms:
             raise PolicyError(f"{WHAT} names no platform, so it would accept no evidence.")
         azure = self.azure

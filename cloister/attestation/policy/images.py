@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Self
 
 from cloister.attestation.errors import PolicyError
@@ -37,6 +38,10 @@ class ImageReference:
     pcrs: Mapping[int, bytes]
     launch_digests: tuple[bytes, ...] = ()
     tdx: TdxReference | None = None
+
+    def __post_init__(self) -> None:
+        """Nothing in a policy can be changed."""
+        object.__setattr__(self, "pcrs", MappingProxyType(dict(self.pcrs)))
 
     @classmethod
     def from_value(cls, value: Mapping[str, Any]) -> Self:

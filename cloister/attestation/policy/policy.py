@@ -3,9 +3,11 @@
 For raw evidence there is another type, in ``evidence_policy.py``.
 """
 
+import functools
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Self
 
 from cloister.attestation.azure.policy import AzurePolicy
@@ -95,6 +97,7 @@ class Policy:
 
     def __post_init__(self) -> None:
         """Rules between members. Raises PolicyError."""
+        object.__setattr__(self, "platform_pcrs", MappingProxyType(dict(self.platform_pcrs)))
         if self.allow_local and self.platforms != (Platform.LOCAL,):
             others = ", ".join(p for p in self.platforms if p is not Platform.LOCAL) or "none"
             raise PolicyError(
@@ -244,7 +247,11 @@ class Policy:
 
     def digest(self) -> bytes:
         """SHA-256 of the canonical form, 32 bytes. It identifies the policy in a verdict."""
-        return hashlib.sha256(self.encode()).digest()
+        return self._digest
+
+    @functools.cached_property
+    def _digest(self) -> bytes:
+        return hashlib.sha256(self.encode()).digest()  # once: nothing in a policy can be changed
 
 
 def _read_local(value: dict[str, Any]) -> LocalPolicy:

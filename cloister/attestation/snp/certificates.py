@@ -4,7 +4,7 @@ Their serial number is 0, which RFC 5280 forbids: `cryptography` warns that it w
 "Versioned Chip Endorsement Key (VCEK) Certificate and KDS Interface Specification", AMD publication 57230, chapter 3.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Self
 
@@ -18,6 +18,7 @@ from cloister.attestation.snp.report import SigningKey
 from cloister.attestation.x509 import der
 from cloister.attestation.x509.certificate import MAX_CERTIFICATE_SIZE, Certificate, may_sign
 from cloister.attestation.x509.der import DerReader
+from cloister.attestation.x509.signers import Signers
 
 # RSASSA-PSS with SHA-384, MGF1 with SHA-384 and a salt of 48 bytes (RFC 4055). AMD's services sometimes write the
 # default trailer field and sometimes omit it. No other algorithm signs a VCEK or VLEK.
@@ -62,6 +63,7 @@ class EndorsementCertificate:
     amd: AmdExtensions
     tbs: bytes
     signature: bytes
+    _signers: Signers[bool] = field(default_factory=Signers, init=False, compare=False, repr=False)
 
     @classmethod
     def parse(cls, data: bytes, field: str = "endorsement certificate") -> Self:
@@ -118,6 +120,9 @@ class EndorsementCertificate:
 
     def signed_by(self, issuer: Certificate) -> bool:
         """Return whether the key of ``issuer`` made the signature."""
+        return self._signers.ask(issuer.spki, lambda: self._verify(issuer))
+
+    def _verify(self, issuer: Certificate) -> bool:
         key = issuer.parsed.public_key()
         if not isinstance(key, rsa.RSAPublicKey) or not may_sign(key):
             return False
@@ -132,14 +137,16 @@ class EndorsementCertificate:
 def is_endorsement(data: bytes) -> bool:
     """Return whether ``data`` looks like a certificate whose subject ends with the name of a VCEK or VLEK.
 
-    It may still be malformed. Raises MalformedEvidence if it is not a certificate at all.
+    It may still be malformed. Raises MalformedEvidence if it contains such a name and is not a certificate at all.
     """
+    if not any(name.encode() in data for name in _SUBJECT_KEYS):
+        return False
     body = DerReader(data, "certificate").inside(der.SEQUENCE, "certificate").inside(der.SEQUENCE, "tbs")
     if body.next_is(0xA0):
         body.element(0xA0, "version")
     body.element(der.INTEGER, "serial")
-    for field in ("signature", "issuer", "validity"):
-        body.element(der.SEQUENCE, field)
+    for name in ("signature", "issuer", "validity"):
+        body.element(der.SEQUENCE, name)
     subject = body.whole(der.SEQUENCE, "subject")
     return any(subject.endswith(bytes((len(name),)) + name.encode()) for name in _SUBJECT_KEYS)
 

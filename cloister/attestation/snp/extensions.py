@@ -4,6 +4,7 @@ Source: "Versioned Chip Endorsement Key (VCEK) Certificate and KDS Interface Spe
 chapter 3: the extensions of VCEK and of VLEK certificates.
 """
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
@@ -83,7 +84,7 @@ class AmdExtensions:
             raise MalformedEvidence(f"{field}.extensions", 0, f"have {unknown[0]}, which is unknown")
         return cls(version, product_name, tcb, hwid, csp_id)
 
-    @property
+    @functools.cached_property
     def product_line(self) -> ProductLine | None:
         """The line in the product name, which may end with the stepping (Milan-B0); None if unknown."""
         name = self.product_name.split("-", 1)[0]

@@ -5,8 +5,10 @@ DEBUG and MIGRATE_MA must be clear, VMPL must be 0, chip and TCB of a VCEK must 
 be in the order that the firmware keeps.
 """
 
+import functools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Self, TypeVar
 
 from cloister.attestation.checkinfo import Failure
@@ -81,6 +83,8 @@ class SnpPolicy:
 
     def __post_init__(self) -> None:
         """Rules that the schema cannot express. Raises PolicyError."""
+        minimum = {line: MappingProxyType(dict(versions)) for line, versions in self.minimum_tcb.items()}
+        object.__setattr__(self, "minimum_tcb", MappingProxyType(minimum))
         if self.vlek_clouds and not self.allow_vlek:
             raise PolicyError("The policy's section snp names clouds in vlek_clouds and does not set allow_vlek.")
         if self.allow_vlek and not self.vlek_clouds:
@@ -161,10 +165,9 @@ def check_guest(checks: Recorder, report: SnpReport, section: SnpPolicy, vmpl: i
     for name, bit in (("snp-debug", PolicyBit.DEBUG), ("snp-migration", PolicyBit.MIGRATE_MA)):
         checks.record(name, bit not in bits, f"{bit.name} clear", f"{bit.name} {'set' if bit in bits else 'clear'}")
 
-    allowed = {PolicyBit.SMT: section.allow_smt, PolicyBit.CXL_ALLOW: section.allow_cxl}
-    forbidden = [bit for bit, allow in allowed.items() if not allow]
+    forbidden = _forbidden((PolicyBit.SMT, section.allow_smt), (PolicyBit.CXL_ALLOW, section.allow_cxl))
     broken = _broken(bits, forbidden, section.require_guest_policy)
-    wanted, found = _demand(forbidden, section.require_guest_policy), _names(bits) or "no bit set"
+    wanted, found = _demand(forbidden, tuple(section.require_guest_policy)), _names(bits) or "no bit set"
     checks.judge("snp-guest-policy", not broken, wanted, found, _GUEST_CHOICES.get(broken))
     checks.record("snp-abi", report.abi >= section.minimum_abi, _least(section.minimum_abi), _dotted(report.abi))
     least = section.minimum_guest_svn
@@ -185,14 +188,13 @@ def check_guest(checks: Recorder, report: SnpReport, section: SnpPolicy, vmpl: i
 def check_platform(checks: Recorder, report: SnpReport, section: SnpPolicy) -> None:
     """The settings of the host. An unknown bit may mean anything, so it is rejected."""
     bits = report.platform_bits()
-    allowed = {PlatformBit.SMT_EN: section.allow_smt, PlatformBit.TIO_EN: section.allow_tio}
-    forbidden = [bit for bit, allow in allowed.items() if not allow]
+    forbidden = _forbidden((PlatformBit.SMT_EN, section.allow_smt), (PlatformBit.TIO_EN, section.allow_tio))
     unknown = report.unknown_platform_bits()
     broken = _broken(bits, forbidden, section.require_platform_info)
     found = _names(bits) or "no bit set"
     if unknown:
         found += f", and {unknown:#x}, which is not known"
-    wanted = _demand(forbidden, section.require_platform_info)
+    wanted = _demand(forbidden, tuple(section.require_platform_info))
     failure = UNKNOWN_SETTING if unknown else _HOST_CHOICES.get(broken)
     checks.judge("snp-platform-info", not unknown and not broken, wanted, found, failure)
 
@@ -232,13 +234,17 @@ def _broken(bits: frozenset[_Bit], forbidden: Iterable[_Bit], required: Iterable
     return bits.intersection(forbidden) | (frozenset(required) - bits)
 
 
+@functools.lru_cache(maxsize=256)
 def _names(bits: frozenset[PolicyBit] | frozenset[PlatformBit]) -> str:
     return ", ".join(bit.name for bit in sorted(bits))
 
 
-def _demand(
-    forbidden: list[PolicyBit] | list[PlatformBit], required: tuple[PolicyBit, ...] | tuple[PlatformBit, ...]
-) -> str:
+def _forbidden(*allowed: tuple[PolicyBit, bool] | tuple[PlatformBit, bool]) -> tuple[PolicyBit | PlatformBit, ...]:
+    return tuple(bit for bit, allow in allowed if not allow)
+
+
+@functools.lru_cache(maxsize=256)  # the numbers of the two kinds of bits are different ones
+def _demand(forbidden: tuple[PolicyBit | PlatformBit, ...], required: tuple[PolicyBit | PlatformBit, ...]) -> str:
     parts = [f"{bit.name} clear" for bit in forbidden] + [f"{bit.name} set" for bit in required]
     return ", ".join(parts) or "any"
 

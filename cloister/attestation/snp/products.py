@@ -4,6 +4,7 @@ Sources: "SEV Secure Nested Paging Firmware ABI Specification", publication 5686
 "Versioned Chip Endorsement Key (VCEK) Certificate and KDS Interface Specification", publication 57230 (KDS), chapter 3.
 """
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -43,6 +44,10 @@ COMPONENTS: Mapping[ProductLine, tuple[str | None, ...]] = {
 }
 """The meaning of each byte of a TCB version: the layout depends on the chip, not on the version of the report."""
 
+_RESERVED = {
+    line: tuple(offset for offset, name in enumerate(names) if name is None) for line, names in COMPONENTS.items()
+}
+
 CHIP_ID_SIZES: Mapping[ProductLine, int] = {
     ProductLine.MILAN: 64,
     ProductLine.GENOA: 64,
@@ -51,6 +56,7 @@ CHIP_ID_SIZES: Mapping[ProductLine, int] = {
 """Bytes of CHIP_ID that identify a chip; the rest of the report's 64 are zero (ABI, table 23; KDS, chapter 3)."""
 
 
+@functools.lru_cache(maxsize=256)
 def line_of(family: int, model: int) -> ProductLine | None:
     """The product line of a CPUID family and model; None if unknown."""
     return next((line for known, models, line in _MODELS if family == known and model in models), None)
@@ -66,32 +72,49 @@ class TcbVersion:
     microcode: int
     fmc: int | None = None
 
-    @classmethod
-    def parse(cls, data: bytes, line: ProductLine, field: str) -> Self:
+    @staticmethod
+    def parse(data: bytes, line: ProductLine, field: str) -> "TcbVersion":
         """From the 8 bytes of a TCB_VERSION of ``line``. Raises MalformedEvidence when a reserved byte is not zero."""
         if len(data) != TCB_SIZE:
             raise MalformedEvidence(field, 0, f"has {len(data)} bytes, must have {TCB_SIZE}")
-        values: dict[str, int] = {}
-        for offset, (name, value) in enumerate(zip(COMPONENTS[line], data, strict=True)):
-            if name is not None:
-                values[name] = value
-            elif value:
-                raise MalformedEvidence(field, offset, f"is {value:#04x} where {line} has a reserved byte")
-        return cls(**values)
+        for offset in _RESERVED[line]:
+            if data[offset]:
+                raise MalformedEvidence(field, offset, f"is {data[offset]:#04x} where {line} has a reserved byte")
+        return _version(bytes(data), line)
 
     def encode(self, line: ProductLine) -> bytes:
         """The 8 bytes of a TCB_VERSION of ``line``."""
-        values = self.components()
+        values = self._levels
         return bytes(values.get(name, 0) if name else 0 for name in COMPONENTS[line])
 
     def components(self) -> dict[str, int]:
         """The levels by name, without components that the chip does not have."""
-        return {name: value for name, value in vars(self).items() if value is not None}
+        return dict(self._levels)
 
     def below(self, minimum: Self) -> tuple[str, ...]:
         """The components that are below ``minimum``; one that only ``minimum`` has counts as below."""
-        mine = self.components()
-        return tuple(name for name, least in minimum.components().items() if mine.get(name, -1) < least)
+        mine = self._levels
+        return tuple(name for name, least in minimum._levels.items() if mine.get(name, -1) < least)
 
     def __str__(self) -> str:
-        return " ".join(f"{name} {value}" for name, value in self.components().items())
+        return self._text
+
+    @functools.cached_property
+    def _levels(self) -> dict[str, int]:
+        levels = {
+            "boot_loader": self.boot_loader,
+            "tee": self.tee,
+            "snp": self.snp,
+            "microcode": self.microcode,
+        }
+        return levels if self.fmc is None else {**levels, "fmc": self.fmc}
+
+    @functools.cached_property
+    def _text(self) -> str:
+        return " ".join(f"{name} {value}" for name, value in self._levels.items())
+
+
+@functools.lru_cache(maxsize=256)
+def _version(data: bytes, line: ProductLine) -> TcbVersion:
+    """Reserved bytes do not count. The same few versions occur in every report of a fleet."""
+    return TcbVersion(**{name: value for name, value in zip(COMPONENTS[line], data, strict=True) if name})

@@ -5,6 +5,7 @@ table 23 (ATTESTATION_REPORT), with PLATFORM_INFO and the format of signatures b
 (guest policy). All integers are little endian. A new version adds fields in reserved places; it moves none.
 """
 
+import functools
 import hashlib
 from dataclasses import dataclass
 from enum import IntEnum
@@ -65,6 +66,9 @@ FIELDS = (
     ("signature_s", 0x2E8, 72),
 )
 """Table 23: name, offset and size; an asterisk marks byte strings, all others are integers."""
+
+# name, offset, end, whether it is an integer
+_SLICES = tuple((name.lstrip("*"), start, start + size, name[0] != "*") for name, start, size in FIELDS)
 
 # Must be zero: the versions that reserve it, offset, size.
 _RESERVED = (
@@ -168,20 +172,21 @@ class SnpReport:
         if len(data) != SIZE:
             raise _malformed("size", 0, f"has {len(data)} bytes, must have {SIZE}")
         values: dict[str, Any] = {}
-        for name, offset, size in FIELDS:
-            content = data[offset : offset + size]
-            values[name.lstrip("*")] = content if name[0] == "*" else int.from_bytes(content, "little")
-        report = cls(data=bytes(data), **values)
+        data = bytes(data)
+        for name, start, end, is_integer in _SLICES:
+            content = data[start:end]
+            values[name] = int.from_bytes(content, "little") if is_integer else content
+        report = cls(data=data, **values)
         if report.version not in VERSIONS:
             raise _malformed("version", 0, f"is {report.version}, only 2 to 5 are known")
-        for versions, offset, size in _RESERVED:
-            if report.version in versions and any(data[offset : offset + size]):
+        for offset, end in _RESERVED_IN[report.version]:
+            if data[offset:end].strip(b"\0"):
                 raise _malformed("reserved", offset, f"is not zero in a report of version {report.version}")
         if report.policy & _POLICY_RESERVED or not report.policy & _POLICY_MUST_BE_ONE:
             raise _malformed("policy", 0x008, f"is {report.policy:#x}: bit 17 must be set, bits 26 to 63 clear")
         if report.key_info & _KEY_INFO_RESERVED:
             raise _malformed("key_info", 0x048, f"is {report.key_info:#x}: bits 5 to 31 must be clear")
-        if report.key_info >> 2 & 7 not in set(SigningKey):
+        if report.key_info >> 2 & 7 not in _SIGNING_KEYS:
             raise _malformed("key_info", 0x048, f"names signing key {report.key_info >> 2 & 7}, which is reserved")
         if report.signature_algorithm != ECDSA_P384_SHA384:
             raise _malformed("signature_algorithm", 0x034, f"is {report.signature_algorithm}, only 1 is known")
@@ -234,15 +239,15 @@ class SnpReport:
 
     def policy_bits(self) -> frozenset[PolicyBit]:
         """The bits that are set in the guest policy."""
-        return frozenset(bit for bit in PolicyBit if self.policy >> bit & 1)
+        return _policy_bits(self.policy)
 
     def platform_bits(self) -> frozenset[PlatformBit]:
         """The known bits that are set in PLATFORM_INFO."""
-        return frozenset(bit for bit in PlatformBit if self.platform_info >> bit & 1)
+        return _platform_bits(self.platform_info)
 
     def unknown_platform_bits(self) -> int:
         """The set bits of PLATFORM_INFO that have no meaning in this version of the specification."""
-        return self.platform_info & ~sum(1 << bit for bit in PlatformBit)
+        return self.platform_info & ~_KNOWN_PLATFORM_BITS
 
     def tcb_versions(self, line: ProductLine) -> dict[str, TcbVersion]:
         """``reported``, ``committed``, ``launch`` and ``current`` in the layout of ``line``.
@@ -264,6 +269,24 @@ class SnpReport:
     def digest(self) -> bytes:
         """SHA-384 of the signed bytes, 48 bytes: what the signature is made over."""
         return hashlib.sha384(self.signed).digest()
+
+
+_SIGNING_KEYS = frozenset(int(key) for key in SigningKey)
+_KNOWN_PLATFORM_BITS = sum(1 << bit for bit in PlatformBit)
+_RESERVED_IN = {
+    version: tuple((offset, offset + size) for versions, offset, size in _RESERVED if version in versions)
+    for version in VERSIONS
+}
+
+
+@functools.lru_cache(maxsize=256)
+def _policy_bits(policy: int) -> frozenset[PolicyBit]:
+    return frozenset(bit for bit in PolicyBit if policy >> bit & 1)
+
+
+@functools.lru_cache(maxsize=256)
+def _platform_bits(platform_info: int) -> frozenset[PlatformBit]:
+    return frozenset(bit for bit in PlatformBit if platform_info >> bit & 1)
 
 
 def _malformed(field: str, offset: int, reason: str) -> MalformedEvidence:

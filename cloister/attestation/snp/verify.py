@@ -21,8 +21,10 @@ from cloister.attestation.snp.collateral import AmdCollateral
 from cloister.attestation.snp.policy import VMPL, SnpPolicy, check_guest, check_platform, check_tcb
 from cloister.attestation.snp.products import ProductLine
 from cloister.attestation.snp.report import SigningKey, SnpReport
+from cloister.attestation.x509.signers import Signers
 
 _MAX_ENDORSEMENTS = 8
+_SHA384 = ec.ECDSA(hashes.SHA384())
 # A report of version 2 does not name its processor; Turin never had such firmware.
 _WITHOUT_CPUID = (ProductLine.MILAN, ProductLine.GENOA)
 
@@ -45,7 +47,8 @@ def check_report(
     ``chip_ids`` are the chips that the policy accepts, any chip if empty. ``vmpl`` is the level that must have
     requested the report.
     """
-    leaf = find_leaf(report, collateral.leaves)
+    signatures: Signers[bool] = Signers()
+    leaf = find_leaf(report, collateral.leaves, signatures)
     least = section.minimum_report_version
     checks.record("snp-report-version", report.version >= least, f"at least {least}", str(report.version))
     allowed = (SigningKey.VCEK, SigningKey.VLEK) if section.allow_vlek else (SigningKey.VCEK,)
@@ -69,7 +72,7 @@ def check_report(
     check_period(checks, chain, at)
     listed = check_revocation(checks, chain, collateral.lists, section, at)
 
-    _check_leaf(checks, report, leaf, line, section)
+    _check_leaf(checks, report, leaf, line, section, signatures)
     if report_data is None:
         checks.not_applicable("snp-report-data", "you named no report data", report.report_data.hex())
     else:
@@ -86,11 +89,29 @@ def check_report(
     return _claims(report, leaf, line, listed)
 
 
-def find_leaf(report: SnpReport, leaves: Sequence[EndorsementCertificate]) -> EndorsementCertificate | None:
-    """The certificate whose key signed the report, or else the first one of the kind that the report names."""
-    fitting = [leaf for leaf in leaves if leaf.kind is report.signing_key][:_MAX_ENDORSEMENTS]
+def find_leaf(
+    report: SnpReport, leaves: Sequence[EndorsementCertificate], signatures: Signers[bool] | None = None
+) -> EndorsementCertificate | None:
+    """The certificate whose key signed the report, or else the first one of the kind that the report names.
+
+    A folder may have the certificates of many chips and of many TCB versions: those of this one are tried first.
+    ``signatures`` takes the results for the report's signature.
+    """
+    known: Signers[bool] = signatures or Signers()
+    kind, chip = report.signing_key, report.chip_id
+    fitting = [leaf for leaf in leaves if leaf.kind is kind]
+    if len(fitting) > 1:
+        own = [leaf for leaf in fitting if leaf.amd.hwid is not None and chip.startswith(leaf.amd.hwid)]
+        own.sort(key=lambda leaf: not _is_for_tcb(leaf, report))
+        fitting = [*own, *(leaf for leaf in fitting if not any(leaf is one for one in own))]
     first = fitting[0] if fitting else None
-    return next((leaf for leaf in fitting if len(fitting) > 1 and _signed(report, leaf)), first)
+    candidates = fitting[:_MAX_ENDORSEMENTS] if len(fitting) > 1 else ()
+    return next((leaf for leaf in candidates if _signed(report, leaf, known)), first)
+
+
+def _is_for_tcb(leaf: EndorsementCertificate, report: SnpReport) -> bool:
+    line = leaf.amd.product_line
+    return line is not None and leaf.amd.tcb.encode(line) == report.reported_tcb
 
 
 def _check_product(
@@ -121,13 +142,14 @@ def _check_leaf(
     leaf: EndorsementCertificate | None,
     line: ProductLine | None,
     section: SnpPolicy,
+    signatures: Signers[bool],
 ) -> None:
     """The certified key made the signature, and the certificate is for this chip or cloud and this TCB version."""
     if leaf is None:
         for name in ("snp-signature", "snp-chip", "snp-certificate-tcb"):
             checks.not_applicable(name, "the certificate of the signing key is absent")
         return
-    signed = _signed(report, leaf)
+    signed = _signed(report, leaf, signatures)
     checks.record("snp-signature", signed, f"valid under the key of the {leaf.kind.name}", _valid(signed))
     if line is None:
         for name in ("snp-chip", "snp-certificate-tcb"):
@@ -148,11 +170,15 @@ def _check_leaf(
     checks.record("snp-certificate-tcb", leaf.amd.tcb == reported, str(leaf.amd.tcb), str(reported))
 
 
-def _signed(report: SnpReport, leaf: EndorsementCertificate) -> bool:
+def _signed(report: SnpReport, leaf: EndorsementCertificate, known: Signers[bool]) -> bool:
     """The digest is over everything before the signature."""
+    return known.ask(leaf.spki, lambda: is_signed_with(leaf.key, report.signature_r, report.signature_s, report.signed))
+
+
+def is_signed_with(key: ec.EllipticCurvePublicKey, r: int, s: int, data: bytes) -> bool:
+    """Return whether the P-384 ``key`` made the signature ``r``, ``s`` over ``data``, with SHA-384."""
     try:
-        signature = utils.encode_dss_signature(report.signature_r, report.signature_s)
-        leaf.key.verify(signature, report.signed, ec.ECDSA(hashes.SHA384()))
+        key.verify(utils.encode_dss_signature(r, s), data, _SHA384)
     except (InvalidSignature, ValueError):
         return False
     return True

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Self
 
 from cryptography import x509
-from cryptography.x509.oid import NameOID
 
 from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.x509.certificate import Certificate
@@ -82,13 +81,6 @@ class Pck:
             pce_id=_octets(members[_PCE_ID], 2, "PCE-ID"),
             fmspc=_octets(members[_FMSPC], 6, "FMSPC"),
         )
-
-
-def common_name(certificate: Certificate) -> str:
-    """The common name of the subject; empty if there is not exactly one."""
-    names = certificate.parsed.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-    value = names[0].value if len(names) == 1 else ""
-    return value if isinstance(value, str) else ""
 
 
 def _members(reader: DerReader, most: int) -> dict[str, DerReader]:

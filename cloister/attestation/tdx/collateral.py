@@ -11,13 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol, Self, TypeVar
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, utils
-
 from cloister.attestation.result import Recorder
 from cloister.attestation.roots import Anchor
-from cloister.attestation.tdx.certificates import PCK_ISSUERS, PCK_NAME, SIGNER_NAME, Pck, common_name
+from cloister.attestation.tdx.certificates import PCK_ISSUERS, PCK_NAME, SIGNER_NAME, Pck
 from cloister.attestation.tdx.policy import TdxPolicy
 from cloister.attestation.tdx.tcb_info import QeIdentity, SignedStatement, TcbInfo
 from cloister.attestation.x509 import crl
@@ -49,8 +45,9 @@ class IntelSource(Protocol):
 
 @dataclass(frozen=True)
 class IntelCollateral:
-    """Parsed collateral. Nothing of it is trusted yet."""
+    """Parsed collateral. Nothing of it is trusted yet. ``chain`` are the quote's own certificates, leaf first."""
 
+    chain: tuple[Certificate, ...]
     certificates: tuple[Certificate, ...]
     lists: tuple[crl.RevocationList, ...]
     tcb_infos: tuple[TcbInfo, ...]
@@ -59,8 +56,11 @@ class IntelCollateral:
     @classmethod
     def gather(cls, chain: Sequence[Certificate], source: IntelSource) -> Self:
         """Joins the certificates of a quote with the collateral of ``source``, each certificate once."""
-        certificates = {certificate.der: certificate for certificate in (*chain, *source.certificates())}
+        certificates: dict[bytes, Certificate] = {}
+        for certificate in (*chain, *source.certificates()):
+            certificates.setdefault(certificate.der, certificate)
         return cls(
+            chain=tuple(chain),
             certificates=tuple(certificates.values()),
             lists=tuple(source.revocation_lists()),
             tcb_infos=tuple(source.tcb_infos()),
@@ -84,7 +84,7 @@ def pck_path(chain: Sequence[Certificate], anchor: Anchor) -> CertificatePath:
     path, why = find_path(chain[0], chain[1:], anchor.spki_sha256)
     if path is None:
         return CertificatePath((), why)
-    names = [common_name(certificate) for certificate in path[:-1]]
+    names = [certificate.common_name for certificate in path[:-1]]
     if len(names) != 2 or names[0] != PCK_NAME or names[1] not in PCK_ISSUERS:
         return CertificatePath((), f"the path is {', '.join(names)}, which is not that of a platform's key")
     return CertificatePath(path)
@@ -94,9 +94,9 @@ def signer_path(statement: SignedStatement, collateral: IntelCollateral, anchor:
     """The path of the certificate whose key signed the statement. Intel's root issues that certificate itself."""
     why = f"no certificate {SIGNER_NAME!r} is present"
     for certificate in collateral.certificates:
-        if common_name(certificate) != SIGNER_NAME:
+        if certificate.common_name != SIGNER_NAME:
             continue
-        if not is_signed_by(certificate, statement.signature, statement.body):
+        if not statement.signed_by(certificate):
             why = "no available key of Intel's signed it"
             continue
         # Only the root itself: a search among many certificates of other vendors would exceed its limit.
@@ -106,24 +106,6 @@ def signer_path(statement: SignedStatement, collateral: IntelCollateral, anchor:
             return CertificatePath(path)
         why = reason
     return CertificatePath((), why)
-
-
-def is_signed_by(certificate: Certificate, signature: bytes, data: bytes) -> bool:
-    """Return whether the certificate's key (ECDSA P-256) made ``signature`` (r and s) over ``data``."""
-    key = certificate.parsed.public_key()
-    return isinstance(key, ec.EllipticCurvePublicKey) and is_signed_with(key, signature, data)
-
-
-def is_signed_with(key: ec.EllipticCurvePublicKey, signature: bytes, data: bytes) -> bool:
-    """Return whether the P-256 ``key`` made ``signature`` (r and s, 64 bytes) over ``data``, with SHA-256."""
-    if not isinstance(key.curve, ec.SECP256R1):
-        return False
-    try:
-        encoded = utils.encode_dss_signature(int.from_bytes(signature[:32]), int.from_bytes(signature[32:]))
-        key.verify(encoded, data, ec.ECDSA(hashes.SHA256()))
-    except (InvalidSignature, ValueError):
-        return False
-    return True
 
 
 def check_statement(

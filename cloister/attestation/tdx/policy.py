@@ -9,6 +9,7 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from types import MappingProxyType
 from typing import Any, Self
 
 from cloister.attestation.errors import PolicyError
@@ -54,6 +55,7 @@ class TdxReference:
 
     def __post_init__(self) -> None:
         """Rules that hold between members. Raises PolicyError."""
+        object.__setattr__(self, "rtmrs", MappingProxyType(dict(self.rtmrs)))
         if not self.mrtds or not {1, 2} <= self.rtmrs.keys() <= {0, 1, 2}:
             raise PolicyError("The policy's member tdx of an image must have an MRTD and RTMR 1 and 2.")
 

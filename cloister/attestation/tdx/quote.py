@@ -7,6 +7,7 @@ around type 5 (the certificate chain of the platform's key in PEM). TDX has ECDS
 """
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -152,7 +153,11 @@ class TdxQuote:
     @functools.cached_property
     def certificates(self) -> tuple[Certificate, ...]:
         """``pck_chain``, parsed. Raises MalformedEvidence."""
-        return tuple(Certificate.parse(der, f"PCK chain[{index}]") for index, der in enumerate(self.pck_chain))
+        return self.parse_chain(Certificate.parse)
+
+    def parse_chain(self, parse: Callable[[bytes, str], Certificate]) -> tuple[Certificate, ...]:
+        """``pck_chain``, parsed by ``parse(der, field)``. Raises MalformedEvidence."""
+        return tuple(parse(der, f"PCK chain[{index}]") for index, der in enumerate(self.pck_chain))
 
     @classmethod
     def parse(cls, data: bytes) -> Self:

@@ -15,6 +15,7 @@ MAX_ENTRIES = 64
 """Default limit of entries in a list."""
 
 _SPACE = " \t\r\n"
+_DECODER = json.JSONDecoder()
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 _HEX = re.compile(r"(?:[0-9a-fA-F]{2})*")
 _SIGNATURE_SIZE = 64
@@ -98,17 +99,20 @@ def open_signed(data: bytes, member: str) -> tuple[bytes, bytes, Any]:
     if signature.hex() != value["signature"]:
         raise outer.malformed("signature", "is not in lower case, as Intel gives it")
     outer.end()
+    # Two members, each once, and only one text that begins and ends so: what is between is the other one's value.
+    start, end = f'{{"{member}":'.encode(), f',"signature":"{value["signature"]}"}}'.encode()
+    if data.startswith(start) and data.endswith(end):
+        return data[len(start) : -len(end)], signature, body
     return _raw(data.decode(), member).encode(), signature, body
 
 
 def _raw(text: str, member: str) -> str:
     """The text of a member of the object ``text``, which is well-formed JSON and has the member once."""
-    decoder = json.JSONDecoder()
     offset = _skip(text, 0) + 1
     while True:
-        name, offset = decoder.raw_decode(text, _skip(text, offset))
+        name, offset = _DECODER.raw_decode(text, _skip(text, offset))
         start = _skip(text, _skip(text, offset) + 1)
-        _, end = decoder.raw_decode(text, start)
+        _, end = _DECODER.raw_decode(text, start)
         if name == member:
             return text[start:end]
         offset = _skip(text, end) + 1

@@ -8,14 +8,17 @@ a document malformed: it might lower trust.
 
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Self
 
 from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.tdx.certificates import COMPONENTS
+from cloister.attestation.tdx.signatures import is_signed_by
 from cloister.attestation.tdx.signed_json import JsonMembers, open_signed
+from cloister.attestation.x509.certificate import Certificate
+from cloister.attestation.x509.signers import Signers
 from cloister.protocol import canonical
 
 TDX_ID = "TDX"
@@ -24,6 +27,7 @@ TD_QE_ID = "TD_QE"
 _ADVISORY = re.compile(r"[A-Z0-9-]{1,32}")
 _MODULE_ID = re.compile(r"TDX_[0-9a-fA-F]{2}")
 _MAX_ADVISORIES = 256
+_COMPONENT = {"svn": int, "category": str, "type": str}
 
 
 class TcbStatus(StrEnum):
@@ -93,6 +97,11 @@ class SignedStatement:
     issue_date: datetime
     next_update: datetime
     evaluation_number: int
+    _signers: Signers[bool] = field(default_factory=Signers, init=False, compare=False, repr=False)
+
+    def signed_by(self, certificate: Certificate) -> bool:
+        """Return whether the certificate's key made the signature."""
+        return self._signers.ask(certificate.spki, lambda: is_signed_by(certificate, self.signature, self.body))
 
     def current_at(self, at: datetime) -> bool:
         """Return whether ``at`` (with a time zone) is between issue_date and next_update, both included."""
@@ -220,6 +229,16 @@ def _platform_level(value: Any) -> PlatformLevel:
 def _components(tcb: JsonMembers, field: str) -> tuple[int, ...]:
     found: list[int] = []
     for value in tcb.sequence(field):
+        # Intel's TCB infos have hundreds of these: what is obviously right is not taken apart member by member.
+        if type(value) is dict and value.keys() <= _COMPONENT.keys():
+            svn = value.get("svn")
+            if (
+                type(svn) is int
+                and 0 <= svn <= 0xFF
+                and all(type(one) is _COMPONENT[name] for name, one in value.items())
+            ):
+                found.append(svn)
+                continue
         component = JsonMembers(value, f"TCB info.tcbLevels.tcb.{field}")
         found.append(component.number("svn", 0xFF))
         component.take("category", str, "")

@@ -23,14 +23,13 @@ from cloister.attestation.tdx.collateral import (
     check_age,
     check_statement,
     evaluation_numbers,
-    is_signed_by,
-    is_signed_with,
     pck_path,
     tcb_infos_for,
     validity,
 )
 from cloister.attestation.tdx.policy import TdxPolicy, check_domain, check_status
 from cloister.attestation.tdx.quote import INTEL_QE, EnclaveReport, TdxQuote
+from cloister.attestation.tdx.signatures import is_signed_by, is_signed_with
 from cloister.attestation.tdx.tcb_info import QeIdentity, TcbInfo
 from cloister.attestation.tdx.tcb_status import Evaluation, evaluate, find_module
 from cloister.attestation.x509 import crl
@@ -58,7 +57,7 @@ def check_quote(
     that may be at the other end, any platform if empty. Returns claims about the platform: names, statuses and dates.
     Raises MalformedEvidence for certificates of the quote that cannot be parsed.
     """
-    chain = quote.certificates
+    chain = collateral.chain
     pck = Pck.parse(chain[0])
     _check_signatures(checks, quote, pck)
     path = pck_path(chain, anchor)

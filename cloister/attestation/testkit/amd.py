@@ -167,11 +167,12 @@ class Processor:
         *,
         kind: SigningKey = SigningKey.VCEK,
         amd: Amd | None = None,
+        chip_id: bytes | None = None,
     ) -> Self:
-        """A new chip of ``line``, certified by ``amd`` or by a service of its own."""
+        """A new chip of ``line``, certified by ``amd`` or by a service of its own; ``chip_id`` tells several apart."""
         amd = amd or Amd.create(at, line)
         key = ec.generate_private_key(ec.SECP384R1())
-        chip_id = bytes(range(1, CHIP_ID_SIZES[line] + 1))
+        chip_id = chip_id or bytes(range(1, CHIP_ID_SIZES[line] + 1))
         tcb = TcbVersion(**_LEVELS, fmc=1 if line is ProductLine.TURIN else None)
         certificate = amd.certify(key.public_key(), tcb, kind=kind, hwid=chip_id)
         return cls(amd, key, kind, chip_id, tcb, certificate)

@@ -4,9 +4,10 @@ A path ends at exactly one anchor, given as the SHA-256 of its SubjectPublicKeyI
 it was sent. Revocation is not checked here (``crl.py``).
 """
 
+import functools
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Self
 
@@ -14,10 +15,11 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.x509.oid import ExtensionOID
+from cryptography.x509.oid import ExtensionOID, NameOID
 
 from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.x509.der import SEQUENCE, DerReader
+from cloister.attestation.x509.signers import Signers
 
 MAX_CERTIFICATE_SIZE = 16 * 1024
 """Bytes of one certificate."""
@@ -65,7 +67,8 @@ class Certificate:
     """What path building needs of a certificate.
 
     der: the whole certificate.
-    subject, issuer: names (DER).
+    subject, issuer: names (DER), as they were signed.
+    common_name: that of the subject; empty if there is not exactly one.
     spki: SubjectPublicKeyInfo (DER).
     not_before, not_after: the validity period, both ends included.
     is_ca: whether the basic constraints say so.
@@ -79,6 +82,7 @@ class Certificate:
     der: bytes
     subject: bytes
     issuer: bytes
+    common_name: str
     spki: bytes
     not_before: datetime
     not_after: datetime
@@ -88,6 +92,7 @@ class Certificate:
     usages: tuple[str, ...]
     unknown_critical: tuple[str, ...]
     parsed: x509.Certificate
+    _signers: Signers[str] = field(default_factory=Signers, init=False, compare=False, repr=False)
 
     @classmethod
     def parse(cls, der: bytes, field: str = "certificate") -> Self:
@@ -101,9 +106,7 @@ class Certificate:
 
     @classmethod
     def _read(cls, der: bytes) -> Self:
-        if not _serial(der):
-            # `cryptography` accepts it with a warning that a future release will not.
-            raise ValueError("a serial number is positive (RFC 5280, section 4.1.2.2)")
+        issuer, subject = _names(der)
         parsed = x509.load_der_x509_certificate(der)
         if not der.endswith(b"\0" + parsed.signature):
             # The octet before the signature counts unused bits: the one byte that neither signature nor DER determines.
@@ -124,8 +127,9 @@ class Certificate:
         )
         return cls(
             der=der,
-            subject=parsed.subject.public_bytes(),
-            issuer=parsed.issuer.public_bytes(),
+            subject=subject,
+            issuer=issuer,
+            common_name=_common_name(parsed),
             spki=spki,
             not_before=parsed.not_valid_before_utc,
             not_after=parsed.not_valid_after_utc,
@@ -137,21 +141,44 @@ class Certificate:
             parsed=parsed,
         )
 
+    @functools.cached_property
+    def _fingerprint(self) -> bytes:
+        return hashlib.sha256(self.spki).digest()
+
     def fingerprint(self) -> bytes:
         """SHA-256 of the SubjectPublicKeyInfo, 32 bytes: how a key is pinned."""
-        return hashlib.sha256(self.spki).digest()
+        return self._fingerprint
+
+    def unsigned_by(self, issuer: Self) -> str:
+        """Why the signature does not count as one of ``issuer``, or nothing."""
+        return self._signers.ask(issuer.der, lambda: _unsigned(self, issuer))
 
     def valid_at(self, at: datetime) -> bool:
         """Return whether ``at`` (aware) is in the validity period, both ends included."""
         return self.not_before <= at <= self.not_after
 
 
-def _serial(der: bytes) -> int:
-    """The serial number in a certificate (RFC 5280, section 4.1). Raises MalformedEvidence."""
+def _names(der: bytes) -> tuple[bytes, bytes]:
+    """Issuer and subject in a certificate (RFC 5280, section 4.1).
+
+    Raises ValueError for a serial number that is not positive, which `cryptography` accepts with a warning that a
+    future release will not; and MalformedEvidence.
+    """
     body = DerReader(der, "certificate").inside(SEQUENCE, "certificate").inside(SEQUENCE, "tbs")
     if body.next_is(_VERSION):
         body.element(_VERSION, "version")
-    return body.unsigned("serial")
+    if not body.unsigned("serial"):
+        raise ValueError("a serial number is positive (RFC 5280, section 4.1.2.2)")
+    body.element(SEQUENCE, "signature")
+    issuer = body.whole(SEQUENCE, "issuer")
+    body.element(SEQUENCE, "validity")
+    return issuer, body.whole(SEQUENCE, "subject")
+
+
+def _common_name(parsed: x509.Certificate) -> str:
+    names = parsed.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    value = names[0].value if len(names) == 1 else ""
+    return value if isinstance(value, str) else ""
 
 
 def spki_digest(spki: bytes) -> bytes:
@@ -215,7 +242,7 @@ def find_path(
                 reason = problem
                 continue
             if candidate.fingerprint() == anchor:
-                if candidate.subject == candidate.issuer and not _unsigned(candidate, candidate):
+                if candidate.subject == candidate.issuer and not candidate.unsigned_by(candidate):
                     return (*path, candidate), ""
                 reason = "the certificate with the pinned key is not signed by that key"
                 continue
@@ -233,11 +260,10 @@ def _issues(issuer: Certificate, path: Sequence[Certificate]) -> str:
         return f"an issuer has the critical extension {issuer.unknown_critical[0]}, which is not understood"
     if issuer.path_length is not None and len(path) - 1 > issuer.path_length:
         return f"an issuer allows {issuer.path_length} authorities below it, the path has {len(path) - 1}"
-    return _unsigned(path[-1], issuer)
+    return path[-1].unsigned_by(issuer)
 
 
 def _unsigned(child: Certificate, issuer: Certificate) -> str:
-    """Why the signature of ``child`` does not count as one of ``issuer``, or nothing."""
     try:
         if not may_sign(issuer.parsed.public_key()) or not isinstance(child.parsed.signature_hash_algorithm, HASHES):
             return "a signature of the path uses an algorithm that is not accepted"

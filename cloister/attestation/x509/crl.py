@@ -5,8 +5,9 @@ Only signed lists count: :func:`current` returns a list that the issuer's key si
 understood (a delta, or a list for some reasons or certificates only) is never current.
 """
 
+import functools
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Self
 
@@ -16,6 +17,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.x509.certificate import HASHES, UNREADABLE, Certificate
+from cloister.attestation.x509.der import INTEGER, SEQUENCE, DerReader
+from cloister.attestation.x509.signers import Signers
 from cloister.protocol import canonical
 
 MAX_SIZE = 256 * 1024
@@ -26,7 +29,7 @@ MAX_SIZE = 256 * 1024
 class RevocationList:
     """A parsed list. Its signature is not verified yet.
 
-    issuer: the issuer's name (DER).
+    issuer: the issuer's name (DER), as it was signed.
     this_update: when the list was made.
     next_update: when a newer list is due at the latest (all lists of Intel, AMD and Google have it).
     serials: the serial numbers of the revoked certificates.
@@ -40,6 +43,7 @@ class RevocationList:
     serials: frozenset[int]
     unknown_critical: tuple[str, ...]
     parsed: x509.CertificateRevocationList
+    _signers: Signers[bool] = field(default_factory=Signers, init=False, compare=False, repr=False)
 
     @classmethod
     def parse(cls, der: bytes, field: str = "crl") -> Self:
@@ -59,7 +63,7 @@ class RevocationList:
         if parsed.next_update_utc is None:
             raise ValueError("a list without nextUpdate would never expire")
         return cls(
-            issuer=parsed.issuer.public_bytes(),
+            issuer=_issuer(der),
             this_update=parsed.last_update_utc,
             next_update=parsed.next_update_utc,
             serials=frozenset(entry.serial_number for entry in parsed),
@@ -69,7 +73,10 @@ class RevocationList:
 
     def signed_by(self, issuer: Certificate) -> bool:
         """Return whether ``issuer`` has the name in this list, may sign lists, and signed this one."""
-        if self.issuer != issuer.subject or not _may_sign_lists(issuer):
+        return self.issuer == issuer.subject and self._signers.ask(issuer.der, lambda: self._verify(issuer))
+
+    def _verify(self, issuer: Certificate) -> bool:
+        if not _may_sign_lists(issuer):
             return False
         key = issuer.parsed.public_key()
         try:
@@ -87,6 +94,10 @@ class RevocationList:
 
     def period(self) -> str:
         """The list's dates, for messages."""
+        return self._period
+
+    @functools.cached_property
+    def _period(self) -> str:
         return f"of {canonical.to_time(self.this_update)}, next due {canonical.to_time(self.next_update)}"
 
 
@@ -119,3 +130,12 @@ def _may_sign_lists(issuer: Certificate) -> bool:
     except x509.ExtensionNotFound:
         return True
     return usage.crl_sign
+
+
+def _issuer(der: bytes) -> bytes:
+    """The issuer's name in a list (RFC 5280, section 5.1). Raises MalformedEvidence."""
+    body = DerReader(der, "crl").inside(SEQUENCE, "list").inside(SEQUENCE, "tbs")
+    if body.next_is(INTEGER):
+        body.element(INTEGER, "version")
+    body.element(SEQUENCE, "signature")
+    return body.whole(SEQUENCE, "issuer")

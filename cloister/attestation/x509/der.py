@@ -4,6 +4,7 @@ AMD's certificates have the serial number 0, which RFC 5280 forbids. The reader 
 tags of one byte, definite lengths in their shortest form, and no value that could be encoded in two ways.
 """
 
+import functools
 from datetime import UTC, datetime
 
 from cloister.attestation.errors import MalformedEvidence
@@ -53,6 +54,13 @@ class DerReader:
 
     def element(self, tag: int, field: str) -> bytes:
         """The content of the next element, which must have ``tag``."""
+        data, start = self._data, self._reader.offset + 2
+        # Most elements are short and whole, and there are hundreds: these need no further calls.
+        if start <= len(data) and data[start - 2] == tag and data[start - 1] < 0x80:
+            end = start + data[start - 1]
+            if end <= len(data):
+                self._reader.offset = end
+                return data[start:end]
         found = self._reader.unsigned(1, f"{field}.tag")
         if found != tag:
             raise self.malformed(field, f"has the tag {found:#04x}, must have {tag:#04x}")
@@ -79,20 +87,10 @@ class DerReader:
 
     def oid(self, field: str) -> str:
         """An OBJECT IDENTIFIER, dotted."""
-        content = self.element(OBJECT_IDENTIFIER, field)
-        if not 1 <= len(content) <= _MAX_OID or content[-1] & 0x80:
-            raise self.malformed(field, "is not an object identifier of at most 64 bytes")
-        arcs, value, first = [], 0, True
-        for byte in content:
-            if first and byte == 0x80:
-                raise self.malformed(field, "is an object identifier with redundant leading zeros")
-            value = value << 7 | byte & 0x7F
-            first = not byte & 0x80
-            if first:
-                arcs.append(value)
-                value = 0
-        top = min(arcs[0] // 40, 2)
-        return ".".join(map(str, (top, arcs[0] - 40 * top, *arcs[1:])))
+        try:
+            return _dotted(self.element(OBJECT_IDENTIFIER, field))
+        except ValueError as error:
+            raise self.malformed(field, str(error)) from error
 
     def bits(self, field: str) -> bytes:
         """A BIT STRING of whole bytes."""
@@ -119,7 +117,8 @@ class DerReader:
         if short:
             text = ("19" if text[0] >= "5" else "20") + text
         try:
-            return datetime.strptime(text, "%Y%m%d%H%M%S").replace(tzinfo=UTC)
+            parts = (int(text[start : start + 2]) for start in range(4, 14, 2))
+            return datetime(int(text[:4]), *parts, tzinfo=UTC)
         except ValueError as error:
             raise self.malformed(field, "is not an existing time") from error
 
@@ -138,3 +137,21 @@ class DerReader:
         if length < 0x80 or length < 1 << 8 * (size - 1):
             raise self.malformed(field, "has a length that is not in its shortest form")
         return length
+
+
+@functools.lru_cache(maxsize=256)
+def _dotted(content: bytes) -> str:
+    """The text of an object identifier; the same few occur in every certificate. Raises ValueError with the reason."""
+    if not 1 <= len(content) <= _MAX_OID or content[-1] & 0x80:
+        raise ValueError("is not an object identifier of at most 64 bytes")
+    arcs, value, first = [], 0, True
+    for byte in content:
+        if first and byte == 0x80:
+            raise ValueError("is an object identifier with redundant leading zeros")
+        value = value << 7 | byte & 0x7F
+        first = not byte & 0x80
+        if first:
+            arcs.append(value)
+            value = 0
+    top = min(arcs[0] // 40, 2)
+    return ".".join(map(str, (top, arcs[0] - 40 * top, *arcs[1:])))

@@ -34,6 +34,11 @@ WORKSPACE = Option(
 CVM = Option("cvm", "name of the CVM in the workspace descriptor (default: the only one)")
 MANIFEST = Option("manifest", "your copy of the manifest, as `manifest` writes it (default: $CLOISTER_MANIFEST)")
 IMAGE = Option("image", "manifest of the image that will run it (image.json), or its folder")
+EXPLAINS = "manifest of an image that you trust (image.json), to explain a measurement that differs"
+"""What the option ``image`` is for where a verdict is made."""
+FIRMWARE = Option(
+    "firmware", "the OVMF file that a SEV-SNP machine should be launched with, to explain a launch digest that differs"
+)
 COLLATERAL = Option(
     "collateral",
     "folder of collateral: the vendors' certificates, revocation lists, TCB info, identities and endorsements "

@@ -11,7 +11,7 @@ from cloister.attestation.raw_evidence import Raw, RawHcl, RawSnp
 from cloister.attestation.snp.certificates import EndorsementCertificate, is_endorsement
 from cloister.attestation.snp.products import ProductLine
 from cloister.attestation.snp.report import SigningKey, SnpReport
-from cloister.attestation.tdx.certificates import Pck, common_name
+from cloister.attestation.tdx.certificates import Pck
 from cloister.attestation.tdx.quote import TdxQuote
 from cloister.attestation.x509.certificate import Certificate
 from cloister.client.collateral import amd, google, intel
@@ -159,7 +159,7 @@ def _endorsements(certificates: tuple[bytes, ...]) -> Iterator[EndorsementCertif
 def _intel(quote: TdxQuote, services: Services) -> tuple[CollateralRequest, ...]:
     leaf = Certificate.parse(quote.pck_chain[0], "PCK certificate")
     issuer = Certificate.parse(quote.pck_chain[1], "PCK issuer") if len(quote.pck_chain) > 1 else None
-    name = common_name(issuer).lower() if issuer else ""
+    name = issuer.common_name.lower() if issuer else ""
     authority = next((one for one in intel.AUTHORITIES if one in name), intel.AUTHORITIES[0])
     fmspc = Pck.parse(leaf).fmspc.hex()
     return intel.requests(fmspc, authority, service=services.certification, root_crl=services.root_crl)

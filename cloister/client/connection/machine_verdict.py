@@ -1,6 +1,6 @@
 """The verdict on a running machine, with the evidence that it is on."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cloister import userfile
@@ -8,6 +8,7 @@ from cloister.attestation.evidence import Evidence
 from cloister.attestation.result import Check, Verdict
 from cloister.client.connection.opening import Target, attest
 from cloister.client.evidence.ear import sign_ear
+from cloister.client.evidence.explanation import Explanation
 from cloister.client.evidence.typed_bytes import NONCE_SIZE
 from cloister.client.evidence.verdict import show_verdict, verdict_lines
 from cloister.client.files.keys import Key
@@ -51,6 +52,10 @@ class MachineVerdict:
     def require_accepted(self) -> None:
         """Raise ProofError, with a sentence for every failure, unless the machine is accepted."""
         self.verdict.require_accepted()
+
+    def explained(self, explanation: Explanation) -> "MachineVerdict":
+        """The same with likely causes of measurements that differ, by what the party knows."""
+        return replace(self, verdict=explanation.of(self.verdict, self.evidence))
 
     def save(self, path: FilePath) -> None:
         """Write the evidence, for an audit and to start a policy from. Raises InputError."""

@@ -20,6 +20,7 @@ from cloister.client.collateral.evidence_requests import requests_for
 from cloister.client.collateral.sources import CollateralSources
 from cloister.client.evidence import evidence_files
 from cloister.client.evidence.ear import sign_ear
+from cloister.client.evidence.explanation import Explanation
 from cloister.client.evidence.verdict import show_verdict
 from cloister.client.files.keys import Key
 from cloister.client.html.parts import one_line
@@ -79,6 +80,7 @@ def verify_evidence(
     report_data: bytes | None = None,
     collateral: CollateralSources | None = None,
     roots: tuple[Anchor, ...] = VENDORS,
+    explanation: Explanation | None = None,
 ) -> Examination:
     """Appraise recorded evidence under a policy.
 
@@ -89,6 +91,7 @@ def verify_evidence(
         report_data: the bytes that the evidence must be bound to; None for any.
         collateral: for what the files do not contain; None for none.
         roots: the vendors' roots to trust.
+        explanation: what explains a measurement that differs; None for event logs alone.
 
     Returns:
         The verdict. It may be a rejection, and it never accepts a machine.
@@ -104,7 +107,10 @@ def verify_evidence(
         known, problems = (collateral or CollateralSources()).for_files(given, with_it)
         moment = at or datetime.datetime.now(datetime.UTC)
         verdict = _judged(given, policy, known, moment, report_data, roots)
-        return Examination(verdict, problems, _missing(given, known, verdict.failures))
+        missing = _missing(given, known, verdict.failures)
+        if explanation is not None:
+            verdict = explanation.of(verdict, given if isinstance(given, Evidence) else None)
+        return Examination(verdict, problems, missing)
     except MalformedEvidence as error:
         raise InputError(f"The evidence is malformed: {error.place}.") from error
 

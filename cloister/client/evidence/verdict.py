@@ -24,10 +24,11 @@ _GENUINE = "GENUINE, but this accepts no machine"
 
 
 def verdict_lines(verdict: Verdict | RawVerdict) -> Iterator[str]:
-    """Every check with expected and found, the collateral, the claims, and the verdict in the last line."""
+    """Every check with expected and found, the collateral, likely causes, the claims, and the verdict in the last line."""
     yield from _checks(verdict.checks)
     yield from (f"Used      {said}" for said in _used(verdict))
     yield from (f"Skipped   {said}" for said in _skipped(verdict))
+    yield from (f"Cause     {text.printable(cause.sentence())}" for cause in verdict.causes)
     yield from verdict_summary(verdict) if isinstance(verdict, Verdict) else _raw_summary(verdict)
 
 
@@ -80,7 +81,8 @@ def show_verdict(verdict: Verdict | RawVerdict, problems: Sequence[str] = ()) ->
     """A verdict in a notebook: decision, claims and checks; and the requests to vendors that failed."""
     judged = isinstance(verdict, Verdict)
     facts = Facts.of(_facts(verdict) if judged else _raw_facts(verdict))
-    more = [*problems, *_skipped(verdict), *(() if judged else verdict.not_judged)]
+    causes = [text.printable(cause.sentence()) for cause in verdict.causes]
+    more = [*causes, *problems, *_skipped(verdict), *(() if judged else verdict.not_judged)]
     notes = [Sentences(tuple(more), warning=True)] if more else []
     if verdict.used:
         notes.append(Sentences(tuple(f"Collateral: {said}." for said in _used(verdict))))

@@ -11,7 +11,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa, utils
 from cloister.attestation.collateral.usable import UsableCollateral
 from cloister.attestation.collateral_source import CERTIFICATE, InMemory
 from cloister.attestation.tdx.certificates import PCK_ISSUERS, PCK_NAME, SIGNER_NAME
-from cloister.attestation.tdx.collateral import IntelCollateral, is_signed_by, is_signed_with, pck_path, signer_path
+from cloister.attestation.tdx.collateral import IntelCollateral, pck_path, signer_path
+from cloister.attestation.tdx.signatures import is_signed_by, is_signed_with
 from cloister.attestation.tdx.tcb_info import TcbInfo
 from cloister.attestation.testkit import Intel
 from cloister.attestation.testkit.intel import ROOT_NAME, certify
@@ -39,7 +40,7 @@ def certificate(
 
 
 def gathered(*certificates: Certificate) -> IntelCollateral:
-    return IntelCollateral(certificates, (), (), ())
+    return IntelCollateral((), certificates, (), (), ())
 
 
 def signed_by(key: ec.EllipticCurvePrivateKey) -> TcbInfo:

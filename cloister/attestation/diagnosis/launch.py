@@ -1,0 +1,98 @@
+"""The likely cause of a launch digest that no policy accepts: the known ways to launch an image, tried one by one.
+
+A launch digest has no log. What decides it is the firmware, the hashes of kernel, initrd and command line that the host
+hands to the firmware, and number and model of the virtual processors. All that is tried comes from the caller: its own
+firmware files and image manifests.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from cloister.attestation.cause import Cause, Likely
+from cloister.attestation.result import Check
+from cloister.attestation.snp.launch import MODELS, KernelHashes, OvmfFirmware
+from cloister.protocol.imagemanifest import ImageManifest
+
+MAX_FIRMWARE, MAX_IMAGES, MAX_PROCESSORS = 4, 8, 256
+"""How many of each are tried."""
+
+_PLACE = "launch digest"
+_KERNEL = "uki.efi"
+
+
+@dataclass(frozen=True)
+class Launch:
+    """One way to launch a machine. ``firmware`` is a number from 0; ``image`` names whose kernel is loaded, if any."""
+
+    firmware: int
+    image: str
+    model: str
+    processors: int
+
+    def describe(self) -> str:
+        """The launch for people."""
+        kernel = f"the kernel of the image {self.image}" if self.image else "no kernel from the host"
+        count = f"{self.processors} virtual processor{'' if self.processors == 1 else 's'}"
+        return f"firmware {self.firmware + 1}, {kernel}, {count} of the model {self.model}"
+
+
+def explain_launch(
+    check: Check, images: Sequence[ImageManifest], firmware: Sequence[OvmfFirmware], *, models: Sequence[str] = ()
+) -> Cause | None:
+    """The cause of a failed ``snp-launch-digest``, or None without a firmware to try. ``models`` restricts those tried.
+
+    Models with the same signature have the same digests.
+    """
+    if not firmware:
+        return None
+    tried = dict(_launches(images, firmware, models or tuple(MODELS)))
+    found = tried.get(bytes.fromhex(check.found))
+    accepted = [tried[digest] for digest in map(_digest, check.expected.split(" or ")) if digest in tried]
+    if found is None:
+        likely = Likely.UNKNOWN
+        if accepted:  # the policy's machines are launched from what was tried, this one is not
+            likely = Likely.FIRMWARE if not images else Likely.IMAGE
+        return Cause(check.name, likely, _PLACE, _listed(accepted), f"none of {len(tried)} known launches")
+    nearest = max(accepted, key=lambda one: _agreement(one, found), default=None)
+    return Cause(check.name, _difference(nearest, found), _PLACE, _listed(accepted), found.describe())
+
+
+def _launches(
+    images: Sequence[ImageManifest], firmware: Sequence[OvmfFirmware], models: Sequence[str]
+) -> Iterator[tuple[bytes, Launch]]:
+    for number, one in enumerate(firmware[:MAX_FIRMWARE]):
+        kernels: list[tuple[str, KernelHashes | None]] = [("", None)]
+        if one.takes_hashes:
+            kernels += [
+                (f"{image.flavor}, manifest {image.digest().hex()[:12]}", KernelHashes(bytes.fromhex(kernel.sha256)))
+                for image in images[:MAX_IMAGES]
+                if (kernel := image.outputs.get(_KERNEL)) is not None
+            ]
+        for image, hashes in kernels:
+            start = one.digest(hashes)
+            for model in models:
+                digests = one.launch_digests(start, MODELS[model], MAX_PROCESSORS)
+                for count, digest in enumerate(digests, 1):
+                    yield digest, Launch(number, image, model, count)
+
+
+def _difference(nearest: Launch | None, found: Launch) -> Likely:
+    if nearest is None or nearest.firmware != found.firmware:
+        return Likely.FIRMWARE
+    return Likely.IMAGE if nearest.image != found.image else Likely.PROCESSORS
+
+
+def _agreement(one: Launch, other: Launch) -> tuple[bool, bool, bool]:
+    return one.firmware == other.firmware, one.image == other.image, one.model == other.model
+
+
+def _listed(launches: Sequence[Launch]) -> str:
+    shown = sorted({one.describe() for one in launches})
+    return " or ".join(shown[:3]) + (f" or {len(shown) - 3} others" if len(shown) > 3 else "")
+
+
+def _digest(text: str) -> bytes:
+    try:
+        return bytes.fromhex(text)
+    except ValueError:  # the policy names none
+        return b""

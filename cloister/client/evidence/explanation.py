@@ -1,0 +1,52 @@
+"""Why a measurement differs, by an image manifest and a firmware that the party has."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self, TypeVar
+
+from cloister import userfile
+from cloister.attestation.diagnosis.explain import Explainable, explained
+from cloister.attestation.errors import MalformedEvidence
+from cloister.attestation.evidence import Evidence
+from cloister.attestation.snp.launch import MAX_FIRMWARE, OvmfFirmware
+from cloister.client.files.image_file import load_image
+from cloister.errors import InputError
+from cloister.protocol.imagemanifest import ImageManifest
+from cloister.userfile import FilePath
+
+_Verdict = TypeVar("_Verdict", bound=Explainable)
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What the party knows about its machines' launch: manifests of images, and firmware for SEV-SNP."""
+
+    images: tuple[ImageManifest, ...] = ()
+    firmware: tuple[OvmfFirmware, ...] = ()
+
+    @classmethod
+    def load(cls, image: FilePath | None = None, firmware: FilePath | None = None) -> Self:
+        """From an image manifest and an OVMF file; None for none. Raises InputError."""
+        return cls(
+            () if image is None else (load_image(Path(image)),),
+            () if firmware is None else (_load_firmware(Path(firmware)),),
+        )
+
+    def of(self, verdict: _Verdict, evidence: Evidence | None) -> _Verdict:
+        """``verdict`` with the likely causes of what failed; its checks and its decision stay as they are.
+
+        ``evidence`` is what it is on; None for a bare report or quote.
+        """
+        return explained(verdict, evidence, self.images, self.firmware)
+
+
+def _load_firmware(path: Path) -> OvmfFirmware:
+    try:
+        return OvmfFirmware.parse(userfile.read(path, MAX_FIRMWARE))
+    except OSError as error:
+        raise userfile.unreadable(path, error) from error
+    except MalformedEvidence as error:
+        raise InputError(
+            f"{path} is not a firmware for SEV-SNP: {error.place}.",
+            hint="Pass the OVMF file that the machine is launched with, built with SEV-SNP metadata.",
+        ) from error
