@@ -3,7 +3,7 @@
 Parsers, signature chains, event-log replay, policies and verdicts. Nothing here opens a socket, a file or a device, or
 reads the clock: what must be fetched comes through a ``Collateral`` object, the time through an argument.
 
-``now`` is an aware time. ``policy`` is an ``EvidencePolicy`` for a report or quote, and a ``Policy`` for whole evidence.
+``now`` is an aware time. ``policy`` is an ``EvidencePolicy`` for a report or quote, a ``Policy`` for whole evidence.
 
 A SEV-SNP report (`sev-snp`), with the host's certificate table and AMD's revocation list:
 

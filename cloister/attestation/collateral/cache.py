@@ -2,7 +2,7 @@
 
 A parsed object is a function of its bytes alone, and it remembers under which keys its own signature is valid
 (``x509/signers.py``), which depends on nothing but bytes either. No verdict and no check is kept: which chain leads to
-which anchor, every date, revocation and the policy are judged anew in every appraisal.
+which anchor, every date, revocation and the policy are judged again in every appraisal.
 """
 
 import threading

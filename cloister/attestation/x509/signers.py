@@ -2,7 +2,7 @@
 
 Whether a signature is valid under a key depends on nothing but the bytes of both. So one that was verified need not be
 verified again for as long as the parsed object that carries it exists: within one appraisal, and between those of one
-``Verifier``. Nothing else is remembered: dates, pins, revocation and policy are judged anew in every appraisal.
+``Verifier``. Nothing else is remembered: dates, pins, revocation and policy are judged again in every appraisal.
 """
 
 from collections.abc import Callable
