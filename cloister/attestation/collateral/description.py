@@ -3,12 +3,10 @@
 from datetime import datetime
 
 from cryptography.hazmat.primitives import serialization
-from cryptography.x509.oid import NameOID
 
 from cloister.attestation.collateral_source import CERTIFICATE, CRL, LAUNCH_ENDORSEMENT, QE_IDENTITY, TCB_INFO
 from cloister.attestation.gcp.endorsement import LaunchEndorsement
 from cloister.attestation.snp.certificates import EndorsementCertificate
-from cloister.attestation.tdx.certificates import common_name
 from cloister.attestation.tdx.tcb_info import QeIdentity, TcbInfo
 from cloister.attestation.x509.certificate import Certificate
 from cloister.attestation.x509.crl import RevocationList
@@ -33,9 +31,9 @@ def describe(value: Parsed) -> tuple[str, datetime | None]:
     if isinstance(value, EndorsementCertificate):
         return f"{value.kind.name} of {value.amd.product_name}", value.not_after
     if isinstance(value, Certificate):
-        return f"certificate of {common_name(value) or 'an unnamed subject'}", value.not_after
+        return f"certificate of {value.common_name or 'an unnamed subject'}", value.not_after
     if isinstance(value, RevocationList):
-        return f"revocation list of {_issuer(value)}", value.next_update
+        return f"revocation list of {value.issuer_common_name or 'an unnamed issuer'}", value.next_update
     if isinstance(value, TcbInfo):
         return f"TCB info of the platforms {value.fmspc.hex()}", value.next_update
     if isinstance(value, QeIdentity):
@@ -50,8 +48,3 @@ def encoded(value: Parsed) -> bytes:
     if isinstance(value, RevocationList):
         return value.parsed.public_bytes(serialization.Encoding.DER)
     return value.golden if isinstance(value, LaunchEndorsement) else value.body
-
-
-def _issuer(value: RevocationList) -> str:
-    names = value.parsed.issuer.get_attributes_for_oid(NameOID.COMMON_NAME)
-    return str(names[0].value) if len(names) == 1 else "an unnamed issuer"

@@ -239,7 +239,7 @@ def _names(bits: frozenset[PolicyBit] | frozenset[PlatformBit]) -> str:
     return ", ".join(bit.name for bit in sorted(bits))
 
 
-def _forbidden(*allowed: tuple[PolicyBit, bool] | tuple[PlatformBit, bool]) -> tuple[PolicyBit | PlatformBit, ...]:
+def _forbidden(*allowed: tuple[_Bit, bool]) -> tuple[_Bit, ...]:
     return tuple(bit for bit, allow in allowed if not allow)
 
 

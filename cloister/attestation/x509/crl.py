@@ -14,6 +14,7 @@ from typing import Self
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509.oid import NameOID
 
 from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.x509.certificate import HASHES, UNREADABLE, Certificate
@@ -91,6 +92,12 @@ class RevocationList:
     def current_at(self, at: datetime) -> bool:
         """Return whether ``at`` (with a time zone) is between this_update and next_update, both included."""
         return self.this_update <= at <= self.next_update
+
+    @functools.cached_property
+    def issuer_common_name(self) -> str:
+        """The common name of the issuer; empty if there is not exactly one."""
+        names = self.parsed.issuer.get_attributes_for_oid(NameOID.COMMON_NAME)
+        return str(names[0].value) if len(names) == 1 else ""
 
     def period(self) -> str:
         """The list's dates, for messages."""

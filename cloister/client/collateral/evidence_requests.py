@@ -133,7 +133,7 @@ def _issuer_known(
     the leaf's request is followed by one for its issuers if need be.
     """
     name = f"SEV-VLEK-{line}" if vlek else f"SEV-{line}"
-    issuers = [one for one in _issuers(certificates) if common_name(one) == name]
+    issuers = [one for one in _issuers(certificates) if one.common_name == name]
     mine = [leaf for leaf in leaves if leaf.issuer_name == name]
     return bool(issuers) and all(any(leaf.signed_by(one) for one in issuers) for leaf in mine)
 

@@ -24,7 +24,7 @@ _GENUINE = "GENUINE, but this accepts no machine"
 
 
 def verdict_lines(verdict: Verdict | RawVerdict) -> Iterator[str]:
-    """Every check with expected and found, the collateral, likely causes, the claims, and the verdict in the last line."""
+    """Every check with expected and found, collateral, likely causes, the claims, and the verdict in the last line."""
     yield from _checks(verdict.checks)
     yield from (f"Used      {said}" for said in _used(verdict))
     yield from (f"Skipped   {said}" for said in _skipped(verdict))
