@@ -126,7 +126,7 @@ def _check_product(
         line = certified if certified in _WITHOUT_CPUID else None
         found = f"a report of version 2, which names no processor, for {certified or 'a product that is not known'}"
         if leaf is None:
-            checks.fail("snp-product", wanted, "a product that is unknown without a certificate", WITHOUT_LEAF)
+            checks.fail("snp-product", wanted, "product unknown without a certificate", WITHOUT_LEAF)
             return None
     elif leaf is not None and certified is not line:
         found += f", and a certificate for {leaf.amd.product_name!r}"

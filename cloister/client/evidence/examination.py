@@ -29,6 +29,7 @@ from cloister.userfile import FilePath
 
 _REPORT_DATA = 64
 _MAX_TPM_DATA = 66
+_ELSEWHERE = "Or use `collateral fetch FILE... --collateral DIR` on a machine with internet. It gets:"
 
 
 @dataclass(frozen=True, repr=False)
@@ -36,7 +37,7 @@ class Examination:
     """The verdict on recorded evidence.
 
     problems: a sentence for each request to a vendor's service that failed.
-    missing: for each answer of a vendor's service that would settle a failed check, what it is and its address.
+    missing: how to get what would settle a failed check from the vendors' services: what it is, and its address.
     """
 
     verdict: Verdict | RawVerdict
@@ -120,8 +121,9 @@ def _missing(given: Evidence | Raw, held: Collateral, failures: Sequence[Check])
     kinds = lacking(failures)
     if not kinds:
         return ()
-    wanted = requests_for(given, tuple(held.items(CERTIFICATE)))
-    return tuple(f"  {one.what}: {one.address}" for one in wanted if one.kind in kinds)
+    wanted = [one for one in requests_for(given, tuple(held.items(CERTIFICATE))) if one.kind in kinds]
+    addresses = [f"  {one.what}: {one.address}" for one in wanted]
+    return (_ELSEWHERE, *addresses) if addresses else ()
 
 
 def _require_size(given: Evidence | Raw, report_data: bytes) -> None:

@@ -10,8 +10,15 @@ import pytest
 
 from cloister.attestation.collateral.issuers import amd_issuers
 from cloister.attestation.collateral_source import CERTIFICATE, COLLATERAL_KINDS, CRL, InMemory
+from cloister.attestation.policy.evidence_policy import EvidencePolicy, RawPlatform
+from cloister.attestation.raw_evidence import RawSnp, verify_raw
+from cloister.attestation.result import CheckOutcome
 from cloister.attestation.roots import AMD, VENDORS
-from cloister.attestation.snp.products import ProductLine
+from cloister.attestation.snp.policy import TCB_KINDS, SnpPolicy
+from cloister.attestation.snp.products import COMPONENTS, ProductLine, TcbVersion
+from cloister.attestation.testkit import Processor
+from cloister.attestation.testkit.amd import Amd
+from cloister.attestation.x509 import pem
 from cloister.attestation.x509.certificate import Certificate, find_path
 from tests.shared_files import VECTORS
 
@@ -59,6 +66,44 @@ def test_certificates_are_those_of_another_source() -> None:
 
 
 def _ders(path: Path) -> list[bytes]:
-    from cloister.attestation.x509 import pem
-
     return list(pem.read(path.read_bytes(), path.name, limit=2**16, most=4))
+
+
+def forged(line: ProductLine) -> InMemory:
+    """Certificates with the names of AMD's, under other keys."""
+    amd = Amd.create(AT, line)
+    return InMemory({CERTIFICATE: (amd.root, *(signer for _, signer in amd.signers.values()))})
+
+
+@pytest.mark.skipif(not VECTORS.is_dir(), reason="../shared/vectors is absent: a report of a real machine")
+def test_wrong_certificates_in_the_package_would_change_nothing() -> None:
+    """Neither may they help a forger, nor keep a genuine report from being accepted."""
+    leaf = pem.read((VECTORS / "snp" / "milan_vcek.pem").read_bytes(), "VCEK", limit=2**16, most=1)
+    report = RawSnp((VECTORS / "snp" / "milan_attestation_report.bin").read_bytes())
+    wrong, right = forged(ProductLine.MILAN), amd_issuers()
+
+    genuine = judged(report, InMemory({CERTIFICATE: (*leaf, *right.items(CERTIFICATE))}))
+    both = judged(report, InMemory({CERTIFICATE: (*wrong.items(CERTIFICATE), *leaf, *right.items(CERTIFICATE))}))
+    assert genuine == both
+    assert genuine["snp-chain"] is CheckOutcome.PASSED
+    assert (
+        judged(report, InMemory({CERTIFICATE: (*leaf, *wrong.items(CERTIFICATE))}))["snp-chain"] is CheckOutcome.FAILED
+    )
+
+
+@pytest.mark.parametrize("line", ProductLine)
+def test_forged_report_is_not_helped(line: ProductLine) -> None:
+    processor = Processor.create(AT, line)
+    wrong = (processor.amd.root, *(signer for _, signer in processor.amd.signers.values()))
+    known = InMemory({CERTIFICATE: (*amd_issuers().items(CERTIFICATE), *wrong, processor.certificate)})
+    assert judged(RawSnp(processor.report()), known)["snp-chain"] is CheckOutcome.FAILED
+
+
+def judged(report: RawSnp, collateral: InMemory) -> dict[str, CheckOutcome]:
+    least = {
+        line: dict.fromkeys(TCB_KINDS, TcbVersion(**dict.fromkeys(filter(None, COMPONENTS[line]), 0)))
+        for line in ProductLine
+    }
+    policy = EvidencePolicy(platforms=(RawPlatform.SEV_SNP,), snp=SnpPolicy(least, allow_smt=True))
+    verdict = verify_raw(report, policy, report_data=None, at=AT, collateral=collateral)
+    return {check.name: check.outcome for check in verdict.checks}

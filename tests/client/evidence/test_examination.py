@@ -424,7 +424,8 @@ def test_missing_list_is_named_with_its_address_and_the_member_that_does_without
     assert failed(found.verdict) == ["snp-crl"]
     with pytest.raises(ProofError) as caught:
         found.require_passed()
-    *_, said, address = (caught.value.hint or "").splitlines()
+    *_, said, how, address = (caught.value.hint or "").splitlines()
+    assert "`collateral fetch FILE... --collateral DIR` on a machine with internet" in how
     assert said.startswith("snp-crl: Get AMD's current revocation list of the product line: pass --fetch")
     assert said.endswith("To do without it, change snp.require_crl in your policy.")
     assert address == "  the revocation list of Milan's root: https://kdsintf.amd.com/vcek/v1/Milan/crl"
@@ -436,7 +437,7 @@ def test_report_of_version_2_without_its_certificate_is_of_an_unknown_product(
     found = snp_files.examine({"a": snp.processor.report(version=2, family=0, model=0), "e": report["e"]})
 
     failures = {check.name: check for check in found.verdict.failures}
-    assert failures["snp-product"].found == "a product that is unknown without a certificate"
+    assert failures["snp-product"].found == "product unknown without a certificate"
     assert found.advice[0].startswith("snp-product, snp-chain: Get the certificate of the key that signed the report")
 
 
