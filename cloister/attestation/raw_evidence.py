@@ -81,13 +81,11 @@ class RawVerdict:
 
     platform: the platform that such evidence comes from.
     identity_root: who vouches for the machine's identity (``roots.py``).
-    at: the time of the appraisal, in UTC.
-    policy: SHA-256 of the policy's canonical form.
+    at, policy: the time of the appraisal, in UTC, and the SHA-256 of the policy's canonical form.
     checks: every check of the vendors' layers and every pin of the policy, in order.
     identity: names, fingerprints and versions in the evidence.
     not_judged: what no check covers, in sentences.
-    skipped: collateral that was ignored; may be empty.
-    used: collateral that the checks relied on; may be empty.
+    skipped, used: collateral that was ignored, and that the checks relied on; may be empty.
     causes: likely causes of failed checks (``diagnosis``); they explain and decide nothing.
     """
 
@@ -114,6 +112,7 @@ class RawVerdict:
 
     def value(self) -> dict[str, Any]:
         """The JSON value, as published in docs/schemas/raw-verdict.schema.json."""
+        more = {"skipped": self.skipped, "used": self.used, "diagnosis": self.causes}
         return {
             "version": 1,
             "raw": True,
@@ -125,9 +124,7 @@ class RawVerdict:
             "checks": [check.value() for check in self.checks],
             "identity": dict(self.identity),
             "not_judged": list(self.not_judged),
-            **({"skipped": [one.value() for one in self.skipped]} if self.skipped else {}),
-            **({"used": [one.value() for one in self.used]} if self.used else {}),
-            **({"diagnosis": [one.value() for one in self.causes]} if self.causes else {}),
+            **{name: [one.value() for one in found] for name, found in more.items() if found},
         }
 
 
