@@ -160,6 +160,19 @@ def test_words_of_others_are_text(shown, number, word):
     assert not {"\x1b", "\n", "\u202e"} & set(repr(other))
 
 
+@pytest.mark.parametrize("number", range(KINDS))
+def test_words_of_others_are_not_typeset(shown, number):
+    """A notebook typesets what is between dollar signs, and a formula can hide what is in it, or lie over other text.
+
+    MathJax leaves out elements of two classes: the first is that of its version 2, the second that of versions 3 and 4.
+    """
+    _, one = list(shown.items())[number]
+    text = poisoned(one, r"$\phantom{no}$")._repr_html_().strip()
+    assert text.startswith('<div class="cloister tex2jax_ignore mathjax_ignore">')
+    assert text.endswith("</div>")
+    assert text.count("<div") == text.count("</div>") == 1
+
+
 def test_a_long_log_and_output_stay_small(shown):
     log = next(one for one in shown.values() if isinstance(one, MachineEvents))
     many = MachineEvents(log._connection, {}, follow=False, until=frozenset())
