@@ -97,6 +97,7 @@ _FORMS = {
     r"^[a-z0-9]([a-z0-9-]{0,253}[a-z0-9])?$": "the name of a Python package in its normalised form, like scikit-learn",
     r"^[A-Za-z0-9]([A-Za-z0-9.!+_-]{0,126}[A-Za-z0-9])?$": "the version of a package, like 2.6.0+debian",
     r"^([0-9a-f]{64})?$": "64 lower-case hexadecimal digits, or empty",
+    r"^[a-z0-9-]*$": "lower-case letters, digits and '-', or empty",
     r"^[a-z0-9-]{1,40}$": "1 to 40 lower-case letters, digits and '-'",
     r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}Z$": "a minute like 2026-01-31T12:00Z",
     r"^nih:sha-256;[0-9a-f]{64}$": "a SHA-256 like nih:sha-256;0123..., 64 digits",

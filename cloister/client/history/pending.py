@@ -1,8 +1,13 @@
-"""A change that waits for the party's yes: kept beside the log, so that exactly this change can be accepted."""
+"""A change that waits for the party's yes: kept beside the log, so that exactly this change can be accepted.
+
+Its token is the digest of the change, of the log that it is for, and of a random nonce: it is short, and one who writes
+manifests could otherwise make two that have the same, and exchange them between the party's look and its yes.
+"""
 
 import base64
 import hashlib
 import json
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +24,7 @@ from cloister.protocol.canonical import FormatError
 SUFFIX = ".pending"
 _LIMIT = 4 * 1024 * 1024
 _TOKEN = 16
+_NONCE = 16
 
 
 @dataclass(frozen=True)
@@ -34,11 +40,16 @@ class PendingChange:
         cls, log: Path, changes: Sequence[tuple[Accepted, Accepted]], documents: Mapping[str, bytes | None]
     ) -> str:
         """Keep a change, instead of an earlier one; returns its token. The caller has the lock. Raises InputError."""
+        found = {digest: data for digest, data in documents.items() if data is not None}
+        earlier = cls.load(log)
+        if earlier is not None and (earlier.changes, earlier.documents) == (tuple(changes), found):
+            return earlier.token
         pairs = [{"before": before.value(), "after": after.value()} for before, after in changes]
-        token = hashlib.sha256(canonical.encode(pairs)).hexdigest()[:_TOKEN]
-        kept = {digest: base64.b64encode(data).decode() for digest, data in documents.items() if data is not None}
-        state.write(log.with_suffix(SUFFIX), canonical.encode({"token": token, "changes": pairs, "documents": kept}))
-        return token
+        kept = {digest: base64.b64encode(data).decode() for digest, data in found.items()}
+        value: dict[str, Any] = {"nonce": secrets.token_hex(_NONCE), "changes": pairs, "documents": kept}
+        value["token"] = _token(log, value)
+        state.write(log.with_suffix(SUFFIX), canonical.encode(value))
+        return str(value["token"])
 
     @classmethod
     def load(cls, log: Path) -> Self | None:
@@ -49,14 +60,14 @@ class PendingChange:
         try:
             value: Any = canonical.parse_canonical(data, what="The change", limit=_LIMIT)
             schema.validate("client/history-pending", value, what="The change")
-        except FormatError:
+            documents = {digest: base64.b64decode(text) for digest, text in value["documents"].items()}
+        except (FormatError, ValueError):  # the latter is base64's
             return None
-        if value["token"] != hashlib.sha256(canonical.encode(value["changes"])).hexdigest()[:_TOKEN]:
+        if value["token"] != _token(log, value):
             return None
         changes = tuple(
             (Accepted.from_value(one["before"]), Accepted.from_value(one["after"])) for one in value["changes"]
         )
-        documents = {digest: base64.b64decode(text) for digest, text in value["documents"].items()}
         return cls(value["token"], changes, documents)
 
     def document(self, digest: str) -> Any:
@@ -82,3 +93,9 @@ class PendingChange:
             keep_document(log.at.parent, digest, data)
         log.append([(after, AcceptedHow.CONFIRMED) for _, after in self.changes])
         self.discard(log.at)
+
+
+def _token(log: Path, value: dict[str, Any]) -> str:
+    """The token of the value of a change that waits beside a log."""
+    named = [log.with_suffix("").name, value["nonce"], value["changes"]]
+    return hashlib.sha256(canonical.encode(named)).hexdigest()[:_TOKEN]

@@ -16,8 +16,10 @@ from cloister.client.history import log as logs
 from cloister.client.history.entry import Accepted, AcceptedHow, AcceptedKind
 from cloister.client.history.history import AcceptanceHistory, log_path, say_no
 from cloister.client.history.log import HistoryLog
+from cloister.client.history.pending import _token
 from cloister.client.history.reading import accept_change, read_history
 from cloister.errors import InputError
+from cloister.protocol import canonical
 from cloister.protocol.manifest import Manifest
 
 PARTY = "hospital-1"
@@ -188,6 +190,85 @@ def test_exactly_the_reported_change_can_be_accepted_without_a_terminal(open_to_
     accept(machine, Asked(answer=False), **given)
     with pytest.raises(InputError, match="No change"):
         accept_change(found.token)
+
+
+def in_workspace(workspace):
+    def change(verdict):
+        there = dataclasses.replace(verdict.claims.boot_configuration, workspace=workspace)
+        return dataclasses.replace(verdict, claims=dataclasses.replace(verdict.claims, boot_configuration=there))
+
+    return change
+
+
+def reported(machine, manifest, workspace="trial"):
+    """The token of a change that a command reports, and the file in which it waits."""
+    with pytest.raises(InputError):
+        accept(machine, Asked(answer=False), manifest, change=in_workspace(workspace))
+    found = next(one for one in read_history() if one.workspace == workspace)
+    return found.token, log_path(workspace, machine.parties.keys[PARTY].id).with_suffix(".pending")
+
+
+def test_no_one_can_choose_the_name_of_a_change(open_to_all):
+    """It is short: with a name that follows from the manifests alone, two of the same name could be made, and exchanged
+    between the look and the yes.
+    """
+    machine, manifest = open_to_all, open_to_all.parties.manifest()
+    accept(machine, Asked(), manifest)
+    token, pending = reported(machine, other_terms(manifest))
+    assert reported(machine, other_terms(manifest))[0] == token
+
+    pending.unlink()
+    again, _ = reported(machine, other_terms(manifest))
+    other, _ = reported(machine, another_key(manifest))
+
+    assert len({token, again, other}) == 3
+    for gone in (token, again):
+        with pytest.raises(InputError, match="No change"):
+            accept_change(gone)
+
+
+def test_yes_is_for_the_workspace_in_which_the_change_was_reported(open_to_all):
+    machine, manifest = open_to_all, open_to_all.parties.manifest()
+    for workspace in ("trial", "again"):
+        accept(machine, Asked(), manifest, change=in_workspace(workspace))
+    tokens = {where: reported(machine, other_terms(manifest), where)[0] for where in ("again", "trial")}
+    _, pending = reported(machine, other_terms(manifest), "trial")
+    kept = pending.read_bytes()
+
+    accept_change(tokens["trial"])
+
+    assert {one.workspace: one.token for one in read_history()} == {"again": tokens["again"], "trial": ""}
+    log_path("again", machine.parties.keys[PARTY].id).with_suffix(".pending").write_bytes(kept)
+    assert {one.token for one in read_history()} == {""}
+    with pytest.raises(InputError, match="No change"):
+        accept_change(tokens["trial"])
+
+
+FORGED = {
+    "another nonce": lambda value: value.update(nonce="0" * 32),
+    "no nonce": lambda value: value.pop("nonce"),
+    "a document elsewhere": lambda value: value["documents"].update({"../../../../elsewhere": "eA=="}),
+    "a document that is not base64": lambda value: value["documents"].update(dict.fromkeys(value["documents"], "e")),
+    "a subject for the terminal": lambda value: value["changes"][0]["after"].update(subject="\x1b[2J"),
+    "a label for the terminal": lambda value: value["changes"][0]["after"].update(label="\u202e"),
+}
+
+
+@pytest.mark.parametrize("what", FORGED)
+def test_change_that_someone_else_wrote_does_not_wait(open_to_all, tmp_path, what):
+    machine, manifest = open_to_all, open_to_all.parties.manifest()
+    accept(machine, Asked(), manifest)
+    token, pending = reported(machine, other_terms(manifest))
+    value = json.loads(pending.read_bytes())
+    FORGED[what](value)
+    if "terminal" in what:
+        value["token"] = _token(pending.with_suffix(".jsonl"), value)
+    pending.write_bytes(canonical.encode(value))
+
+    assert read_history()[0].waiting == ()
+    with pytest.raises(InputError, match="No change"):
+        accept_change(token)
+    assert not list(tmp_path.rglob("elsewhere*"))
 
 
 def test_change_that_waits_for_a_yes_is_void_when_something_else_was_accepted(open_to_all):
