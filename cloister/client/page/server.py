@@ -1,5 +1,6 @@
 """Serves the page on 127.0.0.1 until Ctrl-C."""
 
+import asyncio
 import importlib.util
 import socket
 from collections.abc import Callable, Sequence
@@ -89,8 +90,16 @@ class PageServer:
 
     def _make_server(self) -> "uvicorn.Server":
         import uvicorn
+        from uvicorn.protocols.http.h11_impl import H11Protocol
 
         page = self
+
+        class FewConnections(H11Protocol):
+            def connection_made(self, transport: asyncio.Transport) -> None:
+                super().connection_made(transport)
+                # Uvicorn counts what has sent a request: others would take all files that this process may open.
+                if len(self.connections) > _MAX_CONNECTIONS:
+                    transport.abort()
 
         class Server(uvicorn.Server):
             async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -104,7 +113,7 @@ class PageServer:
         configuration = uvicorn.Config(
             self._gate,
             loop="asyncio",
-            http="h11",
+            http=FewConnections,
             ws="none",
             lifespan="off",
             log_config=None,

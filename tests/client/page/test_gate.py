@@ -1,11 +1,13 @@
 """Only the browser that exchanged the token sees the page, and only on requests of its own."""
 
+import contextlib
 import socket
 
 import pytest
 
 from cloister.client.files.keys import KeyType, generate_key
 from cloister.client.page.machines import machine_at
+from cloister.client.page.server import _MAX_CONNECTIONS
 from cloister.endpoint import Address
 from cloister.protocol.bootconfig import BootConfiguration
 from tests.agent_fixture import accepting_policy, new_authority
@@ -228,6 +230,30 @@ def test_malformed_request_is_refused_and_others_are_still_answered(page, case):
             answer = b""
     assert answer == b"" or answer.split(b" ")[1] in (b"400", b"403", b"405", b"421")
     assert page.get("trial/machine/").status == 200
+
+
+def test_connections_without_a_request_are_few_and_leave_nothing(fresh):
+    """Each is a file that the process has open: with all of its files open, it could not ask a machine any more."""
+    opened = fresh.server._server.server_state.connections
+    with contextlib.ExitStack() as stack:
+        several = [
+            stack.enter_context(socket.create_connection(("127.0.0.1", fresh.port), SECONDS))
+            for _ in range(_MAX_CONNECTIONS + 30)
+        ]
+        for one in several[_MAX_CONNECTIONS:]:
+            assert ended(one)
+        assert len(opened) == _MAX_CONNECTIONS
+    while len(opened) > 1:
+        fresh.send("/")
+    assert fresh.enter().status == 303
+
+
+def ended(connection):
+    """Whether the server ends a connection."""
+    try:
+        return connection.recv(1) == b""
+    except ConnectionError:
+        return True
 
 
 HEADERS = {
