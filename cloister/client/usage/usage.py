@@ -91,7 +91,7 @@ def check_usage(path: FilePath, manifest: Manifest | None = None) -> UsageRecord
     Raises:
         InputError: the file cannot be read, or is something else.
         ChangedFileError: the record was changed, is about another manifest, says something else than the manifest, or
-            is not signed by one of its parties.
+            is not signed by the party of which it says that it is.
     """
     try:
         data = userfile.read(Path(path), MAX_SIZE)
@@ -105,9 +105,15 @@ def check_usage(path: FilePath, manifest: Manifest | None = None) -> UsageRecord
                     f"{path}: {name} is not that of the manifest {manifest.digest().hex()}.",
                     hint="Name the manifest of this computation, or ask the record's sender what it is about.",
                 )
-        if not manifest.names(record.key):
+        names, claimed = manifest.names(record.key), record.usage["party"]
+        if not names:
             raise ChangedFileError(
                 f"{path} is signed by the key {record.key_id}, which belongs to no party of the manifest."
+            )
+        if claimed not in names:
+            raise ChangedFileError(
+                f"{path} says that it is of {claimed or 'no party'}, but {', '.join(names)} signed it.",
+                hint="Ask its sender whose record it is.",
             )
     return record
 

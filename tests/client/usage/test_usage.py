@@ -134,6 +134,17 @@ def test_record_of_another_manifest_or_of_a_stranger_is_refused(machine, record,
     assert check_usage(path).key_id == machine.parties.keys["stranger"].id
 
 
+@pytest.mark.parametrize("claimed", ["hospital-2", "lab", "stranger", None])
+def test_record_in_the_name_of_another_party_is_refused(machine, record, tmp_path, claimed):
+    manifest, found = record
+    path = tmp_path / "usage.json"
+    signed = UsageRecord.sign(found.usage | {"party": claimed}, machine.parties.keys["hospital-1"])
+    path.write_bytes(signed.encode())
+
+    with pytest.raises(ChangedFileError, match=f"of {claimed or 'no party'}, but hospital-1 signed it"):
+        check_usage(path, manifest)
+
+
 @pytest.mark.parametrize("kind", KeyType)
 def test_every_type_of_key_signs(record, tmp_path, kind):
     _, found = record
