@@ -53,4 +53,4 @@ def export(
     print(f"Written: {target}")
     for part in parts:
         print(f"  {names.shown(part)}")
-    print(f"In the other workspace: {program()} import {target}")
+    print(f"In the other workspace: {program()} import {names.quoted(str(target))}")

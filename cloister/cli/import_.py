@@ -50,4 +50,5 @@ def import_(settings: Settings, file: str, output: str = "") -> None:
         print(f"Written: {names.shown(str(one))}")
     for part in done.missing:
         print(f"  missing  {part.kind:<9}  {text.printable(part.text)}")
-    print(f"When {done.source} is as you want it: {program()} manifest {done.source}")
+    source = str(done.source)
+    print(f"When {names.shown(source)} is as you want it: {program()} manifest {names.quoted(source)}")

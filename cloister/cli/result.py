@@ -38,7 +38,7 @@ def result(settings: Settings, output: str = "results.zip", unpack: str | None =
     for claim in fetched.proof.claims:
         print(claim.line())
     if fetched.proof.preview:
-        verbs = f"`{program()} approve --result {names.shown(str(fetched.output))}` or `{program()} reject`"
+        verbs = f"`{program()} approve --result {names.quoted(str(fetched.output))}` or `{program()} reject`"
         print(f"  Preview: the result was released to you before the others. {verbs} decides on it.")
     if today := client.rejection_today(fetched.proof):
         print(f"  Today your policy would reject the machine: {today}")

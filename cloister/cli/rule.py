@@ -5,6 +5,7 @@ from cloister.cli.shell.arguments import named_paths
 from cloister.cli.shell.command_line import program
 from cloister.cli.shell.options import JSON, KEY, POLICY
 from cloister.cli.shell.settings import Settings, party_verb
+from cloister.protocol import names
 
 
 @party_verb(
@@ -39,5 +40,5 @@ def rule(
     count = f"{made.uses} computation{'' if made.uses == 1 else 's'}"
     print(f"Written: {output}. It permits {count} like {manifest} until {made.until()}.")
     print("It fixes everything in the manifest but its id, name and description, and what other providers upload.")
-    print(f"`{program()} review {manifest}` says what each of them means.")
-    print(f"Use it: {program()} consent --rule {output} --manifest MANIFEST")
+    print(f"`{program()} review {names.quoted(str(manifest))}` says what each of them means.")
+    print(f"Use it: {program()} consent --rule {names.quoted(output)} --manifest MANIFEST")

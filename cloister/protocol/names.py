@@ -8,6 +8,7 @@ Unicode 3.2, which Python has for this purpose.
 """
 
 import re
+import shlex
 import unicodedata
 from collections.abc import Iterable
 
@@ -135,6 +136,12 @@ def shown(name: str) -> str:
         return name
     escaped = same_as(name) != name
     return '"' + "".join(_shown(char, escaped) for char in name) + '"'
+
+
+def quoted(path: str) -> str:
+    """``path`` as a word of a command that a reader may copy into a shell: one word, no option, no command in it."""
+    said = text.printable(path)
+    return shlex.quote(f"./{said}" if said.startswith("-") else said)
 
 
 def _shown(char: str, escaped: bool) -> str:

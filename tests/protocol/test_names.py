@@ -1,5 +1,6 @@
 """What files may be called is one rule, the same under every version of Python."""
 
+import shlex
 import subprocess
 import sys
 import unicodedata
@@ -190,6 +191,17 @@ def test_shown_names_tell_what_looks_the_same_apart() -> None:
 def test_refused_name_is_shown_without_what_it_hides(name: str) -> None:
     assert names.shown(name).isprintable()
     assert names.shown("\udcff\n") == '"\\xff\\u000a"'
+
+
+@pytest.mark.parametrize(
+    "name", [*TAKEN, *REFUSED, "-x", "--policy=other.json", "a$(id)", "a`id`", "a;id", "~", "#a"], ids=ascii
+)
+def test_quoted_name_is_one_word_of_a_command_and_no_option(name: str) -> None:
+    said = names.quoted(name)
+    (word,) = shlex.split(said)
+    assert word.removeprefix("./") == text.printable(name).removeprefix("./")
+    assert said.isprintable()
+    assert not word.startswith("-")
 
 
 def test_only_the_standard_library_is_needed() -> None:

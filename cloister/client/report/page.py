@@ -3,7 +3,6 @@
 import datetime
 import hashlib
 import importlib.metadata
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from cloister.client.html import templates
 from cloister.client.html.parts import TextTable
 from cloister.client.result.claims import Claim, ClaimOutcome
 from cloister.errors import InputError
-from cloister.protocol import names, text
+from cloister.protocol import names
 from cloister.protocol.events import Event
 from cloister.protocol.manifest import Manifest
 from cloister.protocol.signingkey import key_id
@@ -30,17 +29,12 @@ def render(file: Path, now: datetime.datetime, values: Mapping[str, Any]) -> str
         "made": local_time(now),
         "version": importlib.metadata.version("cloister"),
         "file": names.shown(file.name),
-        "command": quoted(file),
+        "command": names.quoted(file.name),
         "digest": _digest(file),
         **dict.fromkeys(("notes", "verdicts", "sections", "timeline", "files", "receipt", "machine"), ()),
         "checks": None,
     }
     return templates.template("report", "page.html.j2").render({**every, **values})
-
-
-def quoted(file: Path) -> str:
-    """The name of a file as a word of a command that a reader may copy."""
-    return shlex.quote(text.printable(file.name))
 
 
 def require_manifest(manifest: Manifest | None, found: str, file: Path) -> None:

@@ -1,6 +1,7 @@
 """The command also runs as a module, and Ctrl-C before a verb prints one line."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -60,3 +61,21 @@ def test_ctrl_c_before_a_verb_is_an_interruption(monkeypatch: pytest.MonkeyPatch
 
     with pytest.raises(KeyboardInterrupt):
         program.run(collection())
+
+
+PRINTED = re.compile(r"\{program\(\)\}[^{\n]*\{([^}]*)\}")
+"""A command that a verb prints, with something in it that is not known before."""
+
+PLAIN = {"one.token", "verb", "found[1]"}
+"""Digits, and names of verbs."""
+
+
+def test_every_command_that_a_verb_prints_can_be_copied_whatever_a_file_is_called() -> None:
+    found = [
+        (file.name, said)
+        for file in sorted((CHECKOUT / "cloister" / "cli").rglob("*.py"))
+        for said in PRINTED.findall(file.read_text())
+        if said not in PLAIN
+    ]
+    assert {"export.py", "import_.py", "result.py", "rule.py"} <= {name for name, _ in found}
+    assert [(name, said) for name, said in found if not said.startswith("names.quoted(")] == []

@@ -3,6 +3,8 @@
 import dataclasses
 import datetime
 import hashlib
+import html
+import shlex
 import zipfile
 
 import pytest
@@ -80,6 +82,15 @@ def test_names_that_others_chose_are_text(made, tmp_path, name):
         assert loads_nothing(page)
         assert not set(TURNED) & set(text) & {"\u202e", "\x1b", "\u200b"}
         assert "{{ 7*7 }}" in text or name == TURNED
+
+
+@pytest.mark.parametrize("name", ["-rf.zip", "--policy=other.json", "a b$(id).zip", "a';id;'.zip"])
+def test_commands_of_the_page_take_the_file_for_a_file(made, tmp_path, name):
+    (tmp_path / name).write_bytes(b"")
+    text = html.unescape(report.render(tmp_path / name, proven(made), NOW))
+    commands = [shlex.split(line) for line in text.splitlines() if line.startswith(("sha256sum ", "cloister "))]
+    said = f"./{name}" if name.startswith("-") else name
+    assert [words.index(said) for words in commands] == [1, 2, 2]
 
 
 def test_page_of_a_long_log_stays_small(made):
