@@ -135,23 +135,21 @@ def open_package(path: Path) -> ComputationPackage:
         schema.validate("client/origin", origin, what=f"{path}: {ORIGIN}")
         manifest = Manifest.parse(_read(packed, MANIFEST, MAX_SIZE))
         known = {ASSETS + asset.name: asset for asset in manifest.assets() if asset.kind != "dataset"}
-        documents: dict[str, bytes] = {}
-        assets: list[Asset] = []
-        for name in members:
-            if name == ORIGIN:
-                continue
-            if name in known:
-                _require_asset(packed, name, known[name])
-                assets.append(known[name])
-            elif name in (MANIFEST, POLICY) or (name.startswith(RULES) and "/" not in name.removeprefix(RULES)):
-                documents[name] = _read(packed, name, MAX_DOCUMENT)
-            else:
+        # By name first: what is read is held in memory, and the file may have 10,000 parts.
+        named = {name for name in members if name != ORIGIN and name not in known}
+        for name in sorted(named):
+            if name not in (MANIFEST, POLICY) and (not name.startswith(RULES) or "/" in name.removeprefix(RULES)):
                 raise ChangedFileError(f"{path} has a part that no exported computation has: {json.dumps(name)}.")
-    found = {name: hashlib.sha256(data).hexdigest() for name, data in documents.items()}
-    if found != origin["digests"]:
-        raise ChangedFileError(f"{path} has other parts than its {ORIGIN} names.")
-    if len(found) > MAX_RULES + 2:
-        raise ChangedFileError(f"{path} has more than {MAX_RULES} rules.")
+        if named != origin["digests"].keys():
+            raise ChangedFileError(f"{path} has other parts than its {ORIGIN} names.")
+        if len(named) > MAX_RULES + 2:
+            raise ChangedFileError(f"{path} has more than {MAX_RULES} rules.")
+        documents = {name: _read(packed, name, MAX_DOCUMENT) for name in named}
+        if {name: hashlib.sha256(data).hexdigest() for name, data in documents.items()} != origin["digests"]:
+            raise ChangedFileError(f"{path} has other parts than its {ORIGIN} names.")
+        assets = [known[name] for name in members if name in known]
+        for asset in assets:
+            _require_asset(packed, ASSETS + asset.name, asset)
     rules = {name.removeprefix(RULES): data for name, data in documents.items() if name.startswith(RULES)}
     return ComputationPackage(path, manifest, origin, documents.get(POLICY), rules, tuple(assets))
 

@@ -8,10 +8,11 @@ import zipfile
 import pytest
 
 from cloister.client.computation.manifest import write_manifest
+from cloister.client.exchange import package
 from cloister.client.exchange.importing import import_computation
 from cloister.client.exchange.package import export_computation
 from cloister.client.exchange.source import written_form
-from cloister.errors import CloisterError, InputError
+from cloister.errors import ChangedFileError, CloisterError, InputError
 from cloister.protocol import archive
 from cloister.protocol.descriptor import Descriptor
 from cloister.protocol.manifest import Manifest
@@ -222,6 +223,19 @@ def test_changed_package_leaves_nothing(exported, tmp_path, what):
         import_computation(path, tmp_path / "there")
 
     assert not (tmp_path / "there").exists()
+
+
+def test_nothing_of_a_package_with_many_parts_is_held_in_memory(exported, tmp_path, monkeypatch):
+    _, path = exported
+    rezip(path, lambda parts: parts.update({f"rules/{number}.yaml": b"x" for number in range(9000)}))
+    read: list[str] = []
+    real = package._read
+    monkeypatch.setattr(package, "_read", lambda packed, name, limit: read.append(name) or real(packed, name, limit))
+
+    with pytest.raises(ChangedFileError, match="has other parts than its"):
+        import_computation(path, tmp_path / "there")
+
+    assert read == ["origin.json", "manifest.json"]
 
 
 @pytest.mark.parametrize("data", [b"", b"PK", b"PK\x03\x04" + b"\0" * 100, b"{}", b"\x7fELF"])
