@@ -231,7 +231,7 @@ def test_strangers_evidence_makes_a_policy_that_recognises_it(cloister, tmp_path
     done = cloister("policy", "--from-evidence", *paths, "--output", tmp_path / "mine.json", "--yes")
 
     assert done.code == 0, done.err
-    for said in ("confirm with", "Confirm each", f"Written: {tmp_path / 'mine.json'}"):
+    for said in ("confirm with", "Confirm each", f"Written: {tmp_path / 'mine.json'}", "mine.json FILE..."):
         assert said in done.out
     written = json.loads((tmp_path / "mine.json").read_text())
     assert written["kind"] == "evidence"

@@ -43,6 +43,9 @@ class PolicyReport:
             )
             return
         print(f"Written: {self.path}")
+        if started.session_policy is None:
+            command = shlex.join([program(), "verify-evidence", "--policy", str(self.path)])
+            print(f"It is for reports and quotes by themselves, and accepts no machine: {command} FILE...")
         if steps and started.session_policy is not None:
             _print_steps(started, steps, started.session_policy.boot_configuration.cvms)
 
