@@ -11,6 +11,8 @@ A SEV-SNP report (`sev-snp`), with the host's certificate table and AMD's revoca
     known = InMemory({"crl": (crl,)})
     verdict = verify_raw(raw, policy, report_data=expected, at=now, collateral=known)
 
+Without a table, pass the certificate of its key as a ``certificate``, and with it those of ``amd_issuers()``.
+
 A TDX quote (`tdx`), with what Intel's service has for it:
 
     items = {"tcb-info": (tcb_info,), "qe-identity": (qe_identity,), "crl": crls, "certificate": certificates}
@@ -47,7 +49,10 @@ _MODULES = {
     "binding": ("ReceiptBinding", "SessionBinding"),
     "cause": ("Cause", "Likely"),
     "collateral.cache": ("VerificationCache",),
-    "collateral_source": ("Collateral", "CollateralItem", "InMemory"),
+    "collateral.issuers": ("amd_issuers",),
+    "collateral_source": ("Collateral", "CollateralItem", "InMemory", "Origin"),
+    "ear": ("ear_claims",),
+    "outcomes": ("advice",),
     "diagnosis.explain": ("explained",),
     "errors": ("AttestationError", "CollateralError", "MalformedEvidence", "PolicyError"),
     "evidence": ("Evidence", "Platform", "TpmQuote"),
@@ -61,7 +66,7 @@ _MODULES = {
     "policy.images": ("ImageReference",),
     "policy.policy": ("ConfigurationPolicy", "LocalPolicy", "Policy"),
     "raw_evidence": ("RawHcl", "RawSnp", "RawTdx", "RawVerdict", "verify_raw"),
-    "result": ("Check", "CheckOutcome", "Claims", "Skipped", "Verdict"),
+    "result": ("Check", "CheckOutcome", "Claims", "Skipped", "Used", "Verdict"),
     "roots": ("VENDORS", "Anchor"),
     "snp.launch": ("KernelHashes", "OvmfFirmware"),
     "snp.pins": ("SnpPins",),

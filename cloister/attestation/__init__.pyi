@@ -8,10 +8,13 @@ from cloister.attestation.binding import SessionBinding as SessionBinding
 from cloister.attestation.cause import Cause as Cause
 from cloister.attestation.cause import Likely as Likely
 from cloister.attestation.collateral.cache import VerificationCache as VerificationCache
+from cloister.attestation.collateral.issuers import amd_issuers as amd_issuers
 from cloister.attestation.collateral_source import Collateral as Collateral
 from cloister.attestation.collateral_source import CollateralItem as CollateralItem
 from cloister.attestation.collateral_source import InMemory as InMemory
+from cloister.attestation.collateral_source import Origin as Origin
 from cloister.attestation.diagnosis.explain import explained as explained
+from cloister.attestation.ear import ear_claims as ear_claims
 from cloister.attestation.errors import AttestationError as AttestationError
 from cloister.attestation.errors import CollateralError as CollateralError
 from cloister.attestation.errors import MalformedEvidence as MalformedEvidence
@@ -25,6 +28,7 @@ from cloister.attestation.first_policy.from_manifest import policy_from_manifest
 from cloister.attestation.gcp.policy import GcpPolicy as GcpPolicy
 from cloister.attestation.instances import GcpInstance as GcpInstance
 from cloister.attestation.instances import Instances as Instances
+from cloister.attestation.outcomes import advice as advice
 from cloister.attestation.policy.either import AnyPolicy as AnyPolicy
 from cloister.attestation.policy.either import parse_policy as parse_policy
 from cloister.attestation.policy.evidence_policy import EvidencePolicy as EvidencePolicy
@@ -42,6 +46,7 @@ from cloister.attestation.result import Check as Check
 from cloister.attestation.result import CheckOutcome as CheckOutcome
 from cloister.attestation.result import Claims as Claims
 from cloister.attestation.result import Skipped as Skipped
+from cloister.attestation.result import Used as Used
 from cloister.attestation.result import Verdict as Verdict
 from cloister.attestation.roots import VENDORS as VENDORS
 from cloister.attestation.roots import Anchor as Anchor
@@ -85,6 +90,7 @@ __all__ = [
     "Likely",
     "LocalPolicy",
     "MalformedEvidence",
+    "Origin",
     "OvmfFirmware",
     "Platform",
     "Policy",
@@ -106,8 +112,12 @@ __all__ = [
     "TdxPolicy",
     "TdxReference",
     "TpmQuote",
+    "Used",
     "Verdict",
     "VerificationCache",
+    "advice",
+    "amd_issuers",
+    "ear_claims",
     "explained",
     "parse_policy",
     "policy_from_evidence",

@@ -1,5 +1,6 @@
 """``python -m tools.fuzz.seeds``: writes the seeds of all targets, which the test kit makes."""
 
+import base64
 import bz2
 import dataclasses
 import gzip
@@ -67,6 +68,7 @@ def _local() -> dict[str, dict[str, bytes]]:
         "evidence-json": {"session": session.encode_json(), "receipt": receipt.encode_json()},
         "policy": {"local.json": policy.encode(), "evidence.json": _evidence_policy()},
         "boot-configuration": {"local": session.boot_configuration},
+        "attestation-result": {"ear.jwt": _token(), "claims.json": _CLAIMS, "cwt": b"\xd2\x84\x43:veraison/ear"},
         "tpm-response": {
             "key": bytes(8) + structures.sized(quote.ak_public),
             "nv-public": structures.sized(public.marshal()) + structures.sized(b""),
@@ -74,6 +76,15 @@ def _local() -> dict[str, dict[str, bytes]]:
             "registers": _registers(machine.pcrs()[:8]),
         },
     }
+
+
+_CLAIMS = json.dumps({"eat_profile": "tag:ietf.org,2026:rats/ear#03", "ear_status": "none", "submods": {}}).encode()
+
+
+def _token() -> bytes:
+    """An EAR as a JWT, with a signature that no key made."""
+    parts = (b'{"alg":"EdDSA"}', _CLAIMS, bytes(64))
+    return b".".join(base64.urlsafe_b64encode(part).rstrip(b"=") for part in parts)
 
 
 def _evidence_policy() -> bytes:

@@ -140,6 +140,13 @@ def collateral_file(data: bytes) -> None:
         content.read(data, "file")
 
 
+def attestation_result(data: bytes) -> None:
+    """What a verifier concluded, as a token, claims or a verdict: recognised, or not."""
+    from cloister.client.evidence.attestation_results import kind_of_result
+
+    kind_of_result(data)
+
+
 def tpm_rsa_signature(data: bytes) -> None:
     """TPMT_SIGNATURE of the kind RSASSA."""
     from cloister.attestation.tpm.rsa import RsaSignature
@@ -360,6 +367,7 @@ TARGETS: Mapping[str, Callable[[bytes], None]] = {
         tpm_response,
         boot_configuration,
         collateral_file,
+        attestation_result,
         tpm_rsa_signature,
         tpm_rsa_public,
         snp_report,
