@@ -37,11 +37,16 @@ from cloister.attestation.policy.images import ImageReference as ImageReference
 from cloister.attestation.policy.policy import ConfigurationPolicy as ConfigurationPolicy
 from cloister.attestation.policy.policy import LocalPolicy as LocalPolicy
 from cloister.attestation.policy.policy import Policy as Policy
-from cloister.attestation.raw_evidence import RawHcl as RawHcl
-from cloister.attestation.raw_evidence import RawSnp as RawSnp
-from cloister.attestation.raw_evidence import RawTdx as RawTdx
-from cloister.attestation.raw_evidence import RawVerdict as RawVerdict
 from cloister.attestation.raw_evidence import verify_raw as verify_raw
+from cloister.attestation.raw_kinds import Judged as Judged
+from cloister.attestation.raw_kinds import RawHcl as RawHcl
+from cloister.attestation.raw_kinds import RawSnp as RawSnp
+from cloister.attestation.raw_kinds import RawTdx as RawTdx
+from cloister.attestation.raw_log import RawLog as RawLog
+from cloister.attestation.raw_tpm import RawTpm as RawTpm
+from cloister.attestation.raw_tpm import SignedRegisters as SignedRegisters
+from cloister.attestation.raw_tpm import TpmKey as TpmKey
+from cloister.attestation.raw_verdict import RawVerdict as RawVerdict
 from cloister.attestation.result import Check as Check
 from cloister.attestation.result import CheckOutcome as CheckOutcome
 from cloister.attestation.result import Claims as Claims
@@ -86,6 +91,7 @@ __all__ = [
     "ImageReference",
     "InMemory",
     "Instances",
+    "Judged",
     "KernelHashes",
     "Likely",
     "LocalPolicy",
@@ -96,21 +102,25 @@ __all__ = [
     "Policy",
     "PolicyError",
     "RawHcl",
+    "RawLog",
     "RawPlatform",
     "RawSnp",
     "RawTdx",
+    "RawTpm",
     "RawVerdict",
     "ReceiptBinding",
     "ReceiptPurpose",
     "RecordingPurpose",
     "SessionBinding",
     "SessionPurpose",
+    "SignedRegisters",
     "Skipped",
     "SnpPins",
     "SnpPolicy",
     "TdxPins",
     "TdxPolicy",
     "TdxReference",
+    "TpmKey",
     "TpmQuote",
     "Used",
     "Verdict",

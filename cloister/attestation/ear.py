@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Any
 
 from cloister.attestation.checkinfo import FailureKind
-from cloister.attestation.raw_evidence import RawVerdict
+from cloister.attestation.raw_verdict import RawVerdict
 from cloister.attestation.result import Check, CheckOutcome, Verdict
 from cloister.attestation.roots import SIMULATED
 

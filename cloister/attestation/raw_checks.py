@@ -10,6 +10,7 @@ from types import MappingProxyType
 from cloister.attestation.checkinfo import CheckInfo, Failure, FailureKind, compare
 from cloister.attestation.checks import CHECKS
 from cloister.attestation.policy.evidence_policy import PCRS
+from cloister.attestation.raw_attachments import ATTACHMENT_CHECKS
 from cloister.attestation.snp.checks import SNP_NAMES
 from cloister.attestation.tdx.checks import TDX_NAMES
 
@@ -73,7 +74,7 @@ _PINS = {
     **{f"pcr-{index}": _register(index) for index in PCRS},
 }
 
-RAW_CHECKS: Mapping[str, CheckInfo] = MappingProxyType({**CHECKS, **_PINS})
+RAW_CHECKS: Mapping[str, CheckInfo] = MappingProxyType({**CHECKS, **_PINS, **ATTACHMENT_CHECKS})
 """All checks that a verdict on raw evidence may have, by name."""
 
 RAW_SNP_NAMES = (*SNP_NAMES, "snp-launch-digest", "snp-host-data", "snp-family-id", "snp-image-id")

@@ -1,19 +1,17 @@
 """Bare hardware evidence, as a machine's firmware returned it: the vendor's layers, and the pins of the policy.
 
-A SEV-SNP report, a TDX quote, or a report of Azure's paravisor with a quote of its vTPM. Nothing in it says which
-session, boot configuration, manifest or agent it belongs to. Its policy and its verdict are therefore of other types,
+A SEV-SNP report, a TDX quote, a report of Azure's paravisor, a TPM's quote, or a log. Nothing in it says which session,
+boot configuration, manifest or agent it belongs to. Its policy and its verdict are therefore of other types,
 which open no session; the verdict lists what was not judged.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
 from cloister.attestation.azure.hcl import TYPE_SNP, HclReport
 from cloister.attestation.azure.policy import check_machine, check_snp_paravisor, check_tdx_paravisor
 from cloister.attestation.azure.verify import claimed_key
-from cloister.attestation.cause import Cause
 from cloister.attestation.collateral.cache import VerificationCache
 from cloister.attestation.collateral.unsigned import skip_unsigned
 from cloister.attestation.collateral.usable import UsableCollateral
@@ -22,110 +20,32 @@ from cloister.attestation.diagnosis.explain import explained
 from cloister.attestation.errors import MalformedEvidence, PolicyError
 from cloister.attestation.platforms.appraisal import Appraisal, in_utc
 from cloister.attestation.platforms.hardware import check_snp, check_tdx
+from cloister.attestation.platforms.tdx import check_event_log
 from cloister.attestation.platforms.vtpm import check_signed_quote
 from cloister.attestation.policy.document import not_for_evidence
 from cloister.attestation.policy.evidence_policy import EvidencePolicy, RawPlatform
+from cloister.attestation.raw_attachments import PREIMAGE, UNSIGNED, check_preimage, check_unsigned
 from cloister.attestation.raw_checks import RAW_CHECKS, RAW_SNP_NAMES, RAW_TDX_NAMES
-from cloister.attestation.result import Check, CheckOutcome, Recorder, Skipped, Used
+from cloister.attestation.raw_kinds import Raw, RawHcl, RawSnp, RawTdx, judged_of
+from cloister.attestation.raw_log import RawLog, replayed
+from cloister.attestation.raw_tpm import QUOTE_NAMES, TPM_NAMES, RawTpm, check_log, check_tpm, registers
+from cloister.attestation.raw_verdict import NO_ROOT, RawVerdict
+from cloister.attestation.result import Recorder
 from cloister.attestation.roots import AMD, INTEL, MICROSOFT_PARAVISOR, VENDORS, Anchor, named_root
 from cloister.attestation.snp import pins as snp_pins
 from cloister.attestation.snp.report import SnpReport
 from cloister.attestation.tdx import pins as tdx_pins
-from cloister.attestation.tdx.quote import TdxQuote
+from cloister.attestation.tdx.quote import TdxQuote, size_of
+from cloister.attestation.tpm.ccel import Ccel
 from cloister.attestation.tpm.rsa import RsaSignature
-from cloister.protocol import canonical
 
 _PLATFORM = "platform"
-_TPM_CHECKS = ("quote-magic", "quote-type", "quote-signature", "quote-binding", "quote-selection", "quote-pcr-digest")
+_NOT_SHOWN_OF_LOG = ("whose log it is, and whether it is complete: no one signs a log",)
+_LOG_UNSIGNED = "no quote came with the log, and no one signs a log"
 _NEVER_JUDGED = (
     "for whom it was made: a session or a receipt, its nonce and its keys",
     "the boot configuration, the agent and the manifest of the machine",
 )
-
-
-@dataclass(frozen=True)
-class RawSnp:
-    """A SEV-SNP report (1184 bytes), and the host's certificate table, None if it came without one."""
-
-    report: bytes
-    certificates: bytes | None = None
-
-
-@dataclass(frozen=True)
-class RawTdx:
-    """A TDX quote of version 4 or 5."""
-
-    quote: bytes
-
-
-@dataclass(frozen=True)
-class RawHcl:
-    """A report of Azure's paravisor with a quote of its vTPM: TPMS_ATTEST, the RSASSA signature, the quoted values.
-
-    ``pcrs`` are values of the SHA-256 bank by register. ``tdx_quote`` is None on SEV-SNP.
-    """
-
-    report: bytes
-    attest: bytes
-    signature: bytes
-    pcrs: Mapping[int, bytes]
-    tdx_quote: bytes | None = None
-
-
-Raw = RawSnp | RawTdx | RawHcl
-
-
-@dataclass(frozen=True)
-class RawVerdict:
-    """The result of the vendors' layers. ``genuine`` does not mean that a machine is accepted.
-
-    platform: the platform that such evidence comes from.
-    identity_root: who vouches for the machine's identity (``roots.py``).
-    at, policy: the time of the appraisal, in UTC, and the SHA-256 of the policy's canonical form.
-    checks: every check of the vendors' layers and every pin of the policy, in order.
-    identity: names, fingerprints and versions in the evidence.
-    not_judged: what no check covers, in sentences.
-    skipped, used: collateral that was ignored, and that the checks relied on; may be empty.
-    causes: likely causes of failed checks (``diagnosis``); they explain and decide nothing.
-    """
-
-    platform: str
-    identity_root: str
-    at: datetime
-    policy: bytes
-    checks: tuple[Check, ...]
-    identity: Mapping[str, str]
-    not_judged: tuple[str, ...]
-    skipped: tuple[Skipped, ...] = ()
-    used: tuple[Used, ...] = ()
-    causes: tuple[Cause, ...] = ()
-
-    @property
-    def genuine(self) -> bool:
-        """Whether no check failed."""
-        return not self.failures
-
-    @property
-    def failures(self) -> tuple[Check, ...]:
-        """All failed checks, in order."""
-        return tuple(check for check in self.checks if check.outcome is CheckOutcome.FAILED)
-
-    def value(self) -> dict[str, Any]:
-        """The JSON value, as published in docs/schemas/raw-verdict.schema.json."""
-        more = {"skipped": self.skipped, "used": self.used, "diagnosis": self.causes}
-        return {
-            "version": 1,
-            "raw": True,
-            "platform": self.platform,
-            "identity_root": self.identity_root,
-            "at": canonical.to_time(self.at),
-            "policy": self.policy.hex(),
-            "genuine": self.genuine,
-            "checks": [check.value() for check in self.checks],
-            "identity": dict(self.identity),
-            "not_judged": list(self.not_judged),
-            **{name: [one.value() for one in found] for name, found in more.items() if found},
-        }
 
 
 def verify_raw(
@@ -151,37 +71,35 @@ def verify_raw(
     if not isinstance(policy, EvidencePolicy):  # a type checker would say so; a caller without one must not get further
         raise not_for_evidence()
     at = in_utc(at)
-    hcl_report = HclReport.parse(raw.report) if isinstance(raw, RawHcl) else None
+    hcl_report = HclReport.parse(raw.report, recorded=True) if isinstance(raw, RawHcl) else None
     platform, names = _platform_and_checks(raw, hcl_report)
     names = (*names, *(pin.check for pin in policy.pins if platform in pin.platforms and pin.check not in names))
     elsewhere = {pin.check: pin for pin in policy.pins if platform not in pin.platforms and pin.check not in names}
     usable = UsableCollateral((), collateral, cache)
     checks = Recorder((_PLATFORM, *names, *elsewhere), RAW_CHECKS)
     appraisal = Appraisal(checks=checks, instances=policy.instances, at=at, collateral=usable, roots=roots)
-    root, identity = "none", {}
-    not_shown: tuple[str, ...] = ()
-    if checks.record(_PLATFORM, platform in policy.platforms, ", ".join(policy.platforms), platform):
+    shown, events = replayed(raw) if isinstance(raw, RawLog) else ({}, ())
+    root, identity, not_shown = NO_ROOT, shown, _NOT_SHOWN_OF_LOG if isinstance(raw, RawLog) else ()
+    accepted = checks.record(_PLATFORM, platform in policy.platforms, ", ".join(policy.platforms), platform)
+    if accepted:
         for name, pin in elsewhere.items():
             checks.not_applicable(name, f"{pin.member} is for {' and '.join(pin.platforms)}, and this is {platform}")
         if isinstance(raw, RawSnp):
-            root = named_root(appraisal.anchors(AMD), AMD)
-            identity = _check_snp(appraisal, policy, SnpReport.parse(raw.report), raw.certificates, report_data)
-            not_shown = _image_of_snp(policy)
+            root, identity, not_shown = _judge_snp(appraisal, policy, raw, report_data)
         elif isinstance(raw, RawTdx):
-            root = named_root(appraisal.anchors(INTEL), INTEL)
-            identity = _check_tdx(appraisal, policy, TdxQuote.parse(raw.quote), report_data)
-            not_shown = _image_of_tdx(policy)
-        elif hcl_report is not None:
+            root, identity, not_shown = _judge_tdx(appraisal, policy, raw, report_data)
+        elif isinstance(raw, RawTpm):
+            found = check_tpm(appraisal, raw, report_data)
+            check_pcrs(checks, raw.quote.pcrs, policy)
+            root, identity, not_shown = found.root, dict(found.identity), found.not_judged
+        elif isinstance(raw, RawHcl) and hcl_report is not None:
             vendor = AMD if hcl_report.report_type == TYPE_SNP else INTEL
             root = named_root(appraisal.anchors(vendor), MICROSOFT_PARAVISOR)
             identity = _check_hcl(appraisal, policy, raw, hcl_report, report_data)
-            not_shown = (
-                *_image_of_tpm(policy),
-                "whether the paravisor's report is fresh: what the guest wrote as user data is only shown",
-                "that the vTPM's key signs only what its vTPM made: the key's public area did not come",
-            )
+            not_shown = _not_shown_of_hcl(policy, raw)
+        elif isinstance(raw, RawLog):
+            _check_log(checks, policy, raw, shown)
     skip_unsigned(usable)
-    not_judged = (*_NEVER_JUDGED, *not_shown)
     verdict = RawVerdict(
         platform,
         root,
@@ -189,7 +107,9 @@ def verify_raw(
         policy.digest(),
         checks.finish(),
         identity,
-        not_judged,
+        (*_NEVER_JUDGED, *not_shown),
+        judged_of(raw),
+        events,
         usable.skipped,
         usable.used(checks.used),
     )
@@ -198,17 +118,87 @@ def verify_raw(
 
 def _platform_and_checks(raw: Raw, report: HclReport | None) -> tuple[RawPlatform, tuple[str, ...]]:
     """The platform that such evidence comes from, and the names of its checks. Raises MalformedEvidence."""
-    if isinstance(raw, RawSnp):
-        return RawPlatform.SEV_SNP, RAW_SNP_NAMES
-    if isinstance(raw, RawTdx):
-        return RawPlatform.TDX, RAW_TDX_NAMES
+    if isinstance(raw, RawSnp | RawTdx):
+        platform, own = (
+            (RawPlatform.SEV_SNP, RAW_SNP_NAMES) if isinstance(raw, RawSnp) else (RawPlatform.TDX, RAW_TDX_NAMES)
+        )
+        log = ("tdx-event-log",) if isinstance(raw, RawTdx) and raw.ccel is not None else ()
+        preimage = (PREIMAGE,) if raw.preimage is not None else ()
+        return platform, (*own, UNSIGNED, *log, *preimage, *(TPM_NAMES if raw.tpm is not None else ()))
+    if isinstance(raw, RawTpm):
+        return RawPlatform.TPM, TPM_NAMES
+    if isinstance(raw, RawLog):
+        return (RawPlatform.TDX, ("tdx-event-log",)) if raw.is_ccel else (RawPlatform.TPM, ("boot-event-log",))
+    quote = (*QUOTE_NAMES, "boot-event-log")
     if report is not None and report.report_type == TYPE_SNP:
         own = ("azure-id-key", "azure-guest-svn", "azure-machine")
-        return RawPlatform.AZURE_SNP, (*RAW_SNP_NAMES, *own, *_TPM_CHECKS)
+        return RawPlatform.AZURE_SNP, (*RAW_SNP_NAMES, *own, *quote)
     if raw.tdx_quote is None:
         raise MalformedEvidence("HCL report", 0, "is of a TDX machine and needs its TDX quote")
     own = ("azure-mrtd", "azure-mrseam", "azure-rtmrs", "azure-machine")
-    return RawPlatform.AZURE_TDX, (*RAW_TDX_NAMES, *own, *_TPM_CHECKS)
+    return RawPlatform.AZURE_TDX, (*RAW_TDX_NAMES, *own, *quote)
+
+
+def _judge_snp(
+    appraisal: Appraisal, policy: EvidencePolicy, raw: RawSnp, report_data: bytes | None
+) -> tuple[str, dict[str, str], tuple[str, ...]]:
+    """A SEV-SNP report and what came with it: the identity root, the claims, and what is not judged."""
+    report = SnpReport.parse(raw.report)
+    identity = _check_snp(appraisal, policy, report, raw.certificates, report_data)
+    more, not_shown = _check_attached(appraisal, raw, report.report_data)
+    root = named_root(appraisal.anchors(AMD), AMD)
+    return root, identity | more, (*_image_of_snp(policy), *not_shown)
+
+
+def _judge_tdx(
+    appraisal: Appraisal, policy: EvidencePolicy, raw: RawTdx, report_data: bytes | None
+) -> tuple[str, dict[str, str], tuple[str, ...]]:
+    """The same for a TDX quote."""
+    size = size_of(raw.quote)
+    quote = TdxQuote.parse(raw.quote)
+    identity = _check_tdx(appraisal, policy, quote, report_data)
+    if raw.ccel is not None:
+        check_event_log(appraisal.checks, Ccel.parse(raw.ccel), quote.report)
+    attached = replace(raw, unsigned=raw.unsigned + len(raw.quote) - size)
+    more, not_shown = _check_attached(appraisal, attached, quote.report.report_data)
+    root = named_root(appraisal.anchors(INTEL), INTEL)
+    return root, identity | more, (*_image_of_tdx(policy), *not_shown)
+
+
+def _check_attached(
+    appraisal: Appraisal, raw: RawSnp | RawTdx, report_data: bytes
+) -> tuple[dict[str, str], tuple[str, ...]]:
+    """What came with a report or quote over ``report_data``."""
+    checks = appraisal.checks
+    check_unsigned(checks, raw.unsigned)
+    identity = check_preimage(checks, raw.preimage, report_data) if raw.preimage is not None else {}
+    if raw.tpm is None:
+        return identity, ()
+    found = check_tpm(appraisal, raw.tpm, None)
+    bound = "that the TPM is this machine's: nothing that is signed here ties its key to the processor"
+    return identity | {f"tpm_{name}": value for name, value in found.identity.items()}, (*found.not_judged, bound)
+
+
+def _check_log(checks: Recorder, policy: EvidencePolicy, raw: RawLog, shown: Mapping[str, str]) -> None:
+    """A log alone shows nothing: each register that the policy pins fails, too, with the replayed value."""
+    wanted = "a quote over the registers that the log leads to"
+    checks.record("tdx-event-log" if raw.is_ccel else "boot-event-log", False, wanted, _LOG_UNSIGNED)
+    for pin in policy.pins:
+        register = pin.check.replace("tdx-rtmr-", "rtmr").replace("pcr-", "pcr")
+        if register in shown:
+            checks.record(pin.check, False, f"a signed value of {pin.member}", f"{shown[register]}, signed by no one")
+
+
+def _not_shown_of_hcl(policy: EvidencePolicy, raw: RawHcl) -> tuple[str, ...]:
+    fresh = "whether the paravisor's report is fresh: what the guest wrote as user data is only shown"
+    if raw.quote is None:
+        return (
+            "anything that the vTPM measured: no quote of it came, so no register is shown",
+            "that the vTPM holds the key in the claims: it signed nothing here",
+            fresh,
+        )
+    public = "that the vTPM's key signs only what its vTPM made: the key's public area did not come"
+    return (*_image_of_tpm(policy), fresh, public)
 
 
 def _check_snp(
@@ -256,13 +246,18 @@ def _check_hcl(
         identity = _check_tdx(appraisal, policy, quote, report.report_data(), paravisor=True)
         measured = quote.report
         check_tdx_paravisor(appraisal.checks, measured.mr_td, measured.mr_seam, measured.rtmrs, section.tdx)
-    key, claims = claimed_key(report), report.claims
-    signature = RsaSignature.parse(raw.signature)
-    check_signed_quote(appraisal.checks, raw.attest, signature, key, raw.pcrs, report_data)
-    check_machine(appraisal.checks, claims.vm_unique_id, policy.instances.azure_vm_ids)
-    check_pcrs(appraisal.checks, raw.pcrs, policy)
-    registers = {f"pcr{index}": value.hex() for index, value in sorted(raw.pcrs.items())}
-    return {**identity, "azure_vm_id": claims.vm_unique_id, "user_data": claims.user_data.hex(), **registers}
+    checks, claims = appraisal.checks, report.claims
+    pcrs = raw.quote.pcrs if raw.quote is not None else {}
+    if raw.quote is None:
+        for name in QUOTE_NAMES:
+            checks.not_applicable(name, "no quote of the vTPM came with the report")
+    else:
+        signature = RsaSignature.parse(raw.quote.signature)
+        check_signed_quote(checks, raw.quote.attest, signature, claimed_key(report), pcrs, report_data)
+    check_log(checks, raw.event_log, pcrs)
+    check_machine(checks, claims.vm_unique_id, policy.instances.azure_vm_ids)
+    check_pcrs(checks, pcrs, policy)
+    return {**identity, "azure_vm_id": claims.vm_unique_id, "user_data": claims.user_data.hex(), **registers(pcrs)}
 
 
 def check_pcrs(checks: Recorder, pcrs: Mapping[int, bytes], policy: EvidencePolicy) -> None:

@@ -12,7 +12,7 @@ from cloister.attestation.binding import SessionBinding
 from cloister.attestation.checkinfo import FailureKind
 from cloister.attestation.checks import CHECKS
 from cloister.attestation.collateral_source import InMemory
-from cloister.attestation.raw_evidence import RawVerdict
+from cloister.attestation.raw_verdict import RawVerdict
 from cloister.attestation.result import Check, CheckOutcome, Verdict
 from cloister.attestation.roots import Anchor
 from cloister.attestation.testkit import LocalMachine, SnpMachine

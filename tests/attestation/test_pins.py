@@ -13,10 +13,22 @@ from cloister.attestation.binding import SessionBinding
 from cloister.attestation.collateral_source import CERTIFICATE, CRL, InMemory
 from cloister.attestation.errors import PolicyError
 from cloister.attestation.policy.evidence_policy import PINS, EvidencePolicy, Pin, RawPlatform
-from cloister.attestation.raw_evidence import Raw, RawHcl, RawVerdict, verify_raw
+from cloister.attestation.raw_evidence import verify_raw
+from cloister.attestation.raw_kinds import Raw, RawHcl
+from cloister.attestation.raw_tpm import RawTpm, SignedRegisters
+from cloister.attestation.raw_verdict import RawVerdict
 from cloister.attestation.result import CheckOutcome
-from cloister.attestation.roots import Anchor
-from cloister.attestation.testkit import AzureSnpMachine, AzureTdxMachine, SnpMachine, Td, bare, evidence_policy
+from cloister.attestation.roots import GOOGLE_VTPM, Anchor
+from cloister.attestation.testkit import (
+    AzureSnpMachine,
+    AzureTdxMachine,
+    GcpSnpMachine,
+    SnpMachine,
+    SoftwareTpm,
+    Td,
+    bare,
+    evidence_policy,
+)
 from cloister.attestation.testkit.microsoft import VM_ID
 from cloister.errors import InputError
 from tests.attestation.wording import require_words
@@ -63,6 +75,7 @@ def put(document: dict[str, Any], member: str, value: Any) -> dict[str, Any]:
 
 SNP, TD = SnpMachine.create_at(AT), Td.create(AT)
 AZURE, AZURE_TD = AzureSnpMachine.create(AT), AzureTdxMachine.create(AT)
+GCP = GcpSnpMachine.create(AT, vtpm=SoftwareTpm.create())
 
 
 def snp(**fields: Any) -> Shown:
@@ -92,18 +105,30 @@ def azure_td(**fields: Any) -> Shown:
     return Shown(raw, evidence_policy(AZURE_TD.policy()), AZURE_TD.roots(), AZURE_TD.intel.collateral())
 
 
+def tpm() -> Shown:
+    """A TPM's quote alone, whose key a cloud certified."""
+    evidence = GCP.evidence(BINDING)
+    quote = evidence.tpm_quote
+    assert quote is not None
+    signed = SignedRegisters(quote.attest, quote.signature, dict(enumerate(quote.pcrs)))
+    roots = tuple(one for one in GCP.roots() if one.identity_root == GOOGLE_VTPM)
+    certificates = (*evidence.ak_certificates, GCP.google.vtpm_root)
+    return Shown(RawTpm(signed, None, certificates), EvidencePolicy((RawPlatform.TPM,)), roots, InMemory())
+
+
 MAKE: Mapping[RawPlatform, Callable[..., Shown]] = {
     RawPlatform.SEV_SNP: snp,
     RawPlatform.TDX: td,
     RawPlatform.AZURE_SNP: azure,
     RawPlatform.AZURE_TDX: azure_td,
+    RawPlatform.TPM: tpm,
 }
 GOOD = {platform: make() for platform, make in MAKE.items()}
 
 
 def pcrs(shown: Shown) -> Mapping[int, bytes]:
-    assert isinstance(shown.raw, RawHcl)
-    return shown.raw.pcrs
+    assert isinstance(shown.raw, RawHcl | RawTpm) and shown.raw.quote is not None
+    return shown.raw.quote.pcrs
 
 
 def identity(platform: RawPlatform) -> Mapping[str, str]:
@@ -225,9 +250,10 @@ def test_pin_that_cannot_be_judged_fails(pin: Pin, platform: RawPlatform) -> Non
     if pin.member.startswith("pcrs."):
         shown = GOOD[platform]
         index = int(pin.member.split(".")[1])
-        assert isinstance(shown.raw, RawHcl)
-        fewer = {register: value for register, value in shown.raw.pcrs.items() if register != index}
-        shown = dataclasses.replace(shown, raw=dataclasses.replace(shown.raw, pcrs=fewer))
+        fewer = {register: value for register, value in pcrs(shown).items() if register != index}
+        assert isinstance(shown.raw, RawHcl | RawTpm) and shown.raw.quote is not None
+        quote = dataclasses.replace(shown.raw.quote, pcrs=fewer)
+        shown = dataclasses.replace(shown, raw=dataclasses.replace(shown.raw, quote=quote))
         value: Any = pcrs(GOOD[platform]).get(index, bytes(32)).hex()
     else:
         fields, value = NOT_JUDGEABLE[pin.member]

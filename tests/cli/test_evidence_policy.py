@@ -176,7 +176,7 @@ def test_bundle_needs_the_manifest_of_its_image_and_a_report_none(cloister, tmp_
         (("--from-evidence", "absent"), "cannot be read"),
         (("--from-evidence", "report", "--at", "yesterday"), "--at is not a day or a time"),
         (("--image", "absent", "--at", "2026-01-31"), "--at is the time of evidence"),
-        (("--from-evidence", "report", "report"), "a second snp report"),
+        (("--from-evidence", "report", "report"), "a second SEV-SNP report"),
         (("--from-evidence", "report", "--cvm", "one"), "cannot be combined"),
         (("--from-evidence", "report", "--allow-debug"), "cannot be combined"),
     ],

@@ -7,7 +7,7 @@ import pytest
 
 from cloister import client
 from cloister.client.computation.manifest import load_manifest, write_manifest
-from cloister.client.evidence.evidence_files import load
+from cloister.client.evidence.evidence_files.loading import load
 from cloister.client.packages import inspection
 from cloister.client.packages.requirements import read_requirements
 from cloister.errors import CloisterError

@@ -1,4 +1,7 @@
-"""``python -m tools.fuzz.seeds``: writes the seeds of all targets, which the test kit makes."""
+"""``python -m tools.fuzz.seeds``: writes the seeds of all targets, which the test kit makes.
+
+Long because it has the seeds of every parser.
+"""
 
 import base64
 import bz2
@@ -36,6 +39,7 @@ from cloister.attestation.testkit import (
 from cloister.attestation.testkit.google import Google, instance_info
 from cloister.attestation.testkit.microsoft import Paravisor, encode_hcl_report
 from cloister.attestation.tpm import structures
+from tests.client.evidence import wrappers
 from tools.fuzz.targets import CORPUS, TARGETS
 
 SINCE = datetime(2026, 1, 1, tzinfo=UTC)
@@ -267,9 +271,45 @@ def _containers() -> dict[str, dict[str, bytes]]:
     }
 
 
+_FORMS = {
+    "fields": "Confidential Containers, SEV-SNP",
+    "old-fields": "Confidential Containers, SEV-SNP, old",
+    "azure": "attestation-rs, Azure",
+    "tpm": "Confidential Containers, TPM",
+    "authority": "Intel Trust Authority",
+    "clean-rooms": "Azure's clean rooms",
+}
+"""Seeds of JSON: one for each reader of members."""
+
+
+def _files() -> dict[str, dict[str, bytes]]:
+    """Seeds of files in the forms of other tools."""
+    quote, key = wrappers.TPM_QUOTE, wrappers.TPM.public().marshal()
+    named = {f"{name}.json": json.dumps(wrappers.JSON[form].document).encode() for name, form in _FORMS.items()}
+    claims = Paravisor().claims(wrappers.RSA, bytes(64))
+    old = json.loads(claims)
+    del old["user-data"], old["keys"][1], old["vm-configuration"]["vmUniqueId"]
+    parts = ((quote.attest, quote.signature, pcrs, key) for pcrs in (wrappers.serialized(), wrappers.marshaled()))
+    return {
+        "evidence-file": {
+            **named,
+            "report.hex": wrappers.REPORT.hex().encode(),
+            "quote.base64": wrappers.base64_of(wrappers.QUOTE).encode(),
+            "trailing": wrappers.REPORT + bytes(20),
+            "go-tpm-tools": wrappers.ATTESTATION,
+            "go-sev-guest": wrappers.SNP_ATTESTATION,
+        },
+        "tpm-files": {
+            f"{index}": b"".join(structures.sized(part) for part in files) for index, files in enumerate(parts)
+        },
+        "recorded-claims": {"now.json": claims, "2022.json": json.dumps(old).encode()},
+        "recorded-log": {"tpm": wrappers.TCG.ljust(1024, b"\xff"), "td": wrappers.CCEL},
+    }
+
+
 def seeds() -> Mapping[str, Mapping[str, bytes]]:
     """The seeds of each target by file name."""
-    return {**_local(), **_amd(), **_intel(), **_clouds(), **_archives(), **_containers()}
+    return {**_local(), **_amd(), **_intel(), **_clouds(), **_files(), **_archives(), **_containers()}
 
 
 def main() -> None:

@@ -147,6 +147,56 @@ def attestation_result(data: bytes) -> None:
     kind_of_result(data)
 
 
+def evidence_file(data: bytes) -> None:
+    """A file of evidence: bytes, hex, base64, a protobuf or another tool's JSON."""
+    from pathlib import Path
+
+    from cloister.client.evidence.evidence_files import loading
+    from cloister.client.evidence.evidence_files.parts import Parts
+    from cloister.client.evidence.evidence_files.source import EvidenceFile
+
+    parts = Parts()
+    with _refusals(), _input_errors():
+        loading.add(parts, data, EvidenceFile(Path("file")))
+        parts.whole()
+
+
+def tpm_files(data: bytes) -> None:
+    """What tpm2-tools write beside a quote: four files, after their sizes in 2 bytes each."""
+    from pathlib import Path
+
+    from cloister.client.evidence.evidence_files import loading
+    from cloister.client.evidence.evidence_files.parts import Parts
+    from cloister.client.evidence.evidence_files.source import EvidenceFile
+
+    parts = Parts()
+    with _refusals(), _input_errors():
+        for index in range(4):
+            size = int.from_bytes(data[:2])
+            loading.add(parts, data[2 : 2 + size], EvidenceFile(Path(f"file{index}")))
+            data = data[2 + size :]
+        parts.whole()
+
+
+def recorded_claims(data: bytes) -> None:
+    """The paravisor's runtime claims of 2022 and later."""
+    from cloister.attestation.azure.hcl import RuntimeClaims
+
+    with _refusals():
+        RuntimeClaims.parse(data, recorded=True)
+
+
+def recorded_log(data: bytes) -> None:
+    """A log alone, with the filling of its area: of a TPM, and of a TD."""
+    from cloister.attestation.raw_log import RawLog, replayed
+
+    for is_ccel in (False, True):
+        with _refusals():
+            _, lines = replayed(RawLog(data, is_ccel))
+            if not all(line.isprintable() for line in lines):
+                raise RuntimeError("An event is shown with characters that cannot be printed.")
+
+
 def tpm_rsa_signature(data: bytes) -> None:
     """TPMT_SIGNATURE of the kind RSASSA."""
     from cloister.attestation.tpm.rsa import RsaSignature
@@ -368,6 +418,10 @@ TARGETS: Mapping[str, Callable[[bytes], None]] = {
         boot_configuration,
         collateral_file,
         attestation_result,
+        evidence_file,
+        tpm_files,
+        recorded_claims,
+        recorded_log,
         tpm_rsa_signature,
         tpm_rsa_public,
         snp_report,
@@ -396,6 +450,18 @@ def _refusals() -> contextlib.AbstractContextManager[None]:
     from cloister.protocol.canonical import FormatError
 
     return contextlib.suppress(MalformedEvidence, PolicyError, FormatError)
+
+
+@contextlib.contextmanager
+def _input_errors() -> Generator[None]:
+    """Suppresses the documented errors about a party's files. Their messages can be shown to people."""
+    from cloister.errors import InputError
+
+    try:
+        yield
+    except InputError as error:
+        if not error.message.isprintable() or not (error.hint or error.remedy):
+            raise RuntimeError(f"The message is {error.message!r}, the hint {error.hint!r}.") from error
 
 
 @contextlib.contextmanager

@@ -67,7 +67,7 @@ class RuntimeClaims:
 
     ``ak_modulus`` and ``ek_modulus`` are the vTPM's RSA 2048 keys (256 bytes, exponent 65537), ``user_data`` is what
     the guest wrote to NV 0x01400002 (at most 64 bytes), ``configuration`` has the boolean settings of
-    ``vm-configuration``.
+    ``vm-configuration``. In a recorded report of 2022, each of the first four may be absent, and is then empty.
     """
 
     ak_modulus: bytes
@@ -77,8 +77,11 @@ class RuntimeClaims:
     user_data: bytes
 
     @classmethod
-    def parse(cls, data: bytes) -> Self:
-        """From the JSON text. Unknown members are ignored. Raises MalformedEvidence."""
+    def parse(cls, data: bytes, *, recorded: bool = False) -> Self:
+        """From the JSON text. Unknown members are ignored. Raises MalformedEvidence.
+
+        ``recorded``: the claims may be those of 2022, which had no user data and other keys.
+        """
         try:
             value = canonical.parse(data, what="the text", limit=_MAX_CLAIMS)
         except FormatError as error:
@@ -86,15 +89,16 @@ class RuntimeClaims:
         claims = _member(value, "", dict)
         keys = _keys(_member(claims.get("keys"), ".keys", list))
         configuration = _member(claims.get("vm-configuration"), ".vm-configuration", dict)
-        unique_id = _text(configuration.get("vmUniqueId"), ".vm-configuration.vmUniqueId")
-        user_data = _text(claims.get("user-data"), ".user-data")
-        if not _VM_ID.match(unique_id):
+        absent = "" if recorded else None
+        unique_id = _text(configuration.get("vmUniqueId", absent), ".vm-configuration.vmUniqueId")
+        user_data = _text(claims.get("user-data", absent), ".user-data")
+        if not _VM_ID.match(unique_id) and unique_id != absent:
             raise _malformed(".vm-configuration.vmUniqueId", "is not a UUID")
         if not _USER_DATA.match(user_data):
             raise _malformed(".user-data", f"is not hex of at most {USER_DATA_SIZE} bytes")
         return cls(
-            ak_modulus=_modulus(keys, _AK),
-            ek_modulus=_modulus(keys, _EK),
+            ak_modulus=b"" if recorded and _AK not in keys else _modulus(keys, _AK),
+            ek_modulus=b"" if recorded and _EK not in keys else _modulus(keys, _EK),
             vm_unique_id=unique_id,
             configuration={
                 name: setting
@@ -116,8 +120,8 @@ class HclReport:
     claims: RuntimeClaims
 
     @classmethod
-    def parse(cls, data: bytes) -> Self:
-        """From the bytes of a report. Raises MalformedEvidence."""
+    def parse(cls, data: bytes, *, recorded: bool = False) -> Self:
+        """From the bytes of a report; ``recorded`` as in :class:`RuntimeClaims`. Raises MalformedEvidence."""
         reader = Reader(data, "HCL report", "little")
         if len(data) > MAX_SIZE:
             raise reader.malformed("size", f"is {len(data)} bytes, at most {MAX_SIZE} are allowed")
@@ -138,7 +142,7 @@ class HclReport:
         _zero(reader, reader.remaining, "padding")
         if report_type == TYPE_TDX and any(report[TDREPORT_SIZE:]):
             raise reader.malformed("hardware_report", "bytes follow the TDREPORT", 32 + TDREPORT_SIZE)
-        return cls(version, report_type, report, claims, RuntimeClaims.parse(claims))
+        return cls(version, report_type, report, claims, RuntimeClaims.parse(claims, recorded=recorded))
 
     def report_data(self) -> bytes:
         """The 64 bytes that the hardware report must carry: SHA-256 of the runtime claims, and zeros."""

@@ -16,7 +16,9 @@ from cloister.attestation.first_policy.from_manifest import AdoptedValue
 from cloister.attestation.first_policy.hardware import Adopted, azure_snp_section, azure_tdx_section, snp_section
 from cloister.attestation.first_policy.strict import require_genuine, without_lists
 from cloister.attestation.policy.evidence_policy import EvidencePolicy, RawPlatform
-from cloister.attestation.raw_evidence import Raw, RawHcl, RawSnp, RawTdx, RawVerdict, verify_raw
+from cloister.attestation.raw_evidence import verify_raw
+from cloister.attestation.raw_kinds import Raw, RawHcl, RawSnp, RawTdx
+from cloister.attestation.raw_verdict import RawVerdict
 from cloister.attestation.roots import VENDORS, Anchor
 from cloister.attestation.snp.certificates import EndorsementCertificate
 from cloister.attestation.snp.collateral import AmdCollateral
@@ -92,11 +94,16 @@ def _build(raw: Raw, adopted: Adopted, leaves: _Leaves) -> EvidencePolicy:
         quote = TdxQuote.parse(raw.quote)
         section, pins = _tdx(adopted, quote.report), _tdx_pins(adopted, quote.report)
         return EvidencePolicy((RawPlatform.TDX,), tdx=section, tdx_pins=pins)
-    return _build_azure(raw, adopted, leaves)
+    if isinstance(raw, RawHcl):
+        return _build_azure(raw, adopted, leaves)
+    raise PolicyError(
+        "A TPM's quote or a log alone makes no policy: it shows no machine.",
+        hint="Pass the machine's report or TDX quote, or write a policy for the platform tpm that pins PCRs.",
+    )
 
 
 def _build_azure(raw: RawHcl, adopted: Adopted, leaves: _Leaves) -> EvidencePolicy:
-    hcl = HclReport.parse(raw.report)
+    hcl = HclReport.parse(raw.report, recorded=True)
     if hcl.report_type == TYPE_SNP:
         report = SnpReport.parse(hcl.hardware_report)
         section = _snp(adopted, report, leaves(None))
@@ -173,7 +180,8 @@ def _tdx_pins(adopted: Adopted, report: TdReport) -> TdxPins:
 
 
 def _pcrs(adopted: Adopted, raw: RawHcl) -> dict[int, bytes]:
-    found = {index: raw.pcrs[index] for index in _PCR_MEANINGS if index in raw.pcrs}
+    pcrs = raw.quote.pcrs if raw.quote is not None else {}
+    found = {index: pcrs[index] for index in _PCR_MEANINGS if index in pcrs}
     for index, value in found.items():
         adopted.add(f"pcrs.{index}", _PCR_MEANINGS[index], value.hex(), _BUILDER if index > 3 else _FIRMWARE)
     return found

@@ -12,6 +12,7 @@ from typing import Self
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.x509 import KeyUsage
 
 from cloister.attestation.errors import MalformedEvidence
@@ -90,7 +91,7 @@ class VtpmEvidence:
             attest=structures.Attest.parse(quote.attest),
             signature=signature,
             ak_public=public,
-            key=_key_of(public),
+            key=key_of(public),
             pcrs=quote.pcrs,
             certificates=tuple(
                 Certificate.parse(der, f"ak_certificates[{index}]")
@@ -133,7 +134,7 @@ def check_attestation_key(
         found = ", ".join(leaf.usages) or "absent"
         checks.record("ak-usage", leaf.usages == (TCG_AIK,), f"{TCG_AIK} (attestation) alone", found)
     else:
-        usages = (*_key_usages(leaf), *leaf.usages)
+        usages = (*key_usages(leaf), *leaf.usages)
         checks.record("ak-usage", usages == ("digital_signature",), "digital_signature alone", ", ".join(usages))
     checks.equal("ak-key", vtpm.fingerprint(), leaf.fingerprint())
     check_attributes(checks, vtpm)
@@ -141,12 +142,16 @@ def check_attestation_key(
 
 def check_attributes(checks: Recorder, vtpm: VtpmEvidence) -> None:
     """The key signs only what its TPM made, and never leaves it."""
-    attributes = vtpm.ak_public.attributes
+    check_key_attributes(checks, vtpm.ak_public.attributes)
+
+
+def check_key_attributes(checks: Recorder, attributes: int) -> bool:
+    """The same for TPMA_OBJECT of a key. Returns whether they are proper."""
     proper = attributes & (structures.AK_REQUIRED | structures.OBJECT_DECRYPT) == structures.AK_REQUIRED
     wanted = (
         f"{structures.AK_REQUIRED:#010x} (fixedTPM, fixedParent, sensitiveDataOrigin, restricted, sign) without decrypt"
     )
-    checks.record("ak-attributes", proper, wanted, f"{attributes:#010x}")
+    return checks.record("ak-attributes", proper, wanted, f"{attributes:#010x}")
 
 
 def check_quote(checks: Recorder, vtpm: VtpmEvidence, report_data: bytes) -> None:
@@ -159,7 +164,7 @@ def check_quote(checks: Recorder, vtpm: VtpmEvidence, report_data: bytes) -> Non
         dict(zip(structures.QUOTED_PCRS, vtpm.pcrs, strict=True)),
         transcript.tpm_qualifying_data(report_data),
     )
-    checks.equal("quote-signer", _qualified_name(vtpm.ak_public), vtpm.attest.qualified_signer)
+    checks.equal("quote-signer", qualified_name(vtpm.ak_public), vtpm.attest.qualified_signer)
 
 
 def check_signed_quote(
@@ -184,7 +189,7 @@ def check_signed_quote(
     checks.record(
         "quote-type", attest.kind == structures.ST_ATTEST_QUOTE, f"{structures.ST_ATTEST_QUOTE:#x}", f"{attest.kind:#x}"
     )
-    signed = _signed(attest_bytes, signature, key)
+    signed = is_signed(attest_bytes, signature, key)
     found = "valid" if signed else "not valid"
     checks.record("quote-signature", signed, "valid under the attestation key", found)
     if qualifying is None:
@@ -245,8 +250,8 @@ def _closest(images: Sequence[ImageReference], pcrs: Sequence[bytes]) -> tuple[I
     return best, agreement(best) == len(IMAGE_PCRS)
 
 
-def _key_of(public: structures.EccPublic | RsaPublic) -> ec.EllipticCurvePublicKey | rsa.RSAPublicKey:
-    """Raises MalformedEvidence for numbers that are not a key."""
+def key_of(public: structures.EccPublic | RsaPublic) -> ec.EllipticCurvePublicKey | rsa.RSAPublicKey:
+    """The key of a public area. Raises MalformedEvidence for numbers that are not a key."""
     try:
         if isinstance(public, RsaPublic):
             return rsa.RSAPublicNumbers(public.exponent, int.from_bytes(public.modulus)).public_key()
@@ -255,7 +260,7 @@ def _key_of(public: structures.EccPublic | RsaPublic) -> ec.EllipticCurvePublicK
         raise MalformedEvidence("TPMT_PUBLIC.unique", 0, "is not a public key of its kind") from error
 
 
-def _key_usages(certificate: Certificate) -> tuple[str, ...]:
+def key_usages(certificate: Certificate) -> tuple[str, ...]:
     """The certificate's key usage, by the names of RFC 5280, section 4.2.1.3."""
     for extension in certificate.parsed.extensions:
         if isinstance(extension.value, KeyUsage):
@@ -263,17 +268,19 @@ def _key_usages(certificate: Certificate) -> tuple[str, ...]:
     return ()
 
 
-def _qualified_name(public: structures.EccPublic | RsaPublic) -> bytes:
+def qualified_name(public: structures.EccPublic | RsaPublic) -> bytes:
+    """TPM2B_NAME's content for a primary key of the endorsement hierarchy."""
     algorithm = public.name_algorithm.to_bytes(2)
     name = algorithm + hashlib.sha256(public.marshal()).digest()
     return algorithm + hashlib.sha256(_ENDORSEMENT + name).digest()
 
 
-def _signed(
+def is_signed(
     attest: bytes,
     signature: structures.EcdsaSignature | RsaSignature,
-    key: ec.EllipticCurvePublicKey | rsa.RSAPublicKey,
+    key: CertificatePublicKeyTypes,
 ) -> bool:
+    """Whether ``key``, RSA or P-256, made the signature; a key of another kind made none."""
     try:
         if isinstance(key, rsa.RSAPublicKey) and isinstance(signature, RsaSignature):
             key.verify(signature.signature, attest, padding.PKCS1v15(), hashes.SHA256())

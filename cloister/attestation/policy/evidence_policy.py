@@ -40,6 +40,7 @@ class RawPlatform(StrEnum):
     TDX = "tdx"
     AZURE_SNP = "azure-snp"
     AZURE_TDX = "azure-tdx"
+    TPM = "tpm"
 
 
 SNP = (RawPlatform.SEV_SNP, RawPlatform.AZURE_SNP)
@@ -48,8 +49,11 @@ SNP = (RawPlatform.SEV_SNP, RawPlatform.AZURE_SNP)
 TDX = (RawPlatform.TDX, RawPlatform.AZURE_TDX)
 """The platforms with a TDX quote, and so with the section ``tdx``."""
 
-TPM = (RawPlatform.AZURE_SNP, RawPlatform.AZURE_TDX)
-"""The platforms with a quote of a TPM, and so with registers."""
+AZURE = (RawPlatform.AZURE_SNP, RawPlatform.AZURE_TDX)
+"""Azure's machines, which have names."""
+
+TPM = (*AZURE, RawPlatform.TPM)
+"""The platforms with a quote of a TPM, and so with registers. The last is such a quote alone."""
 
 _SECTIONS = {
     "snp": SNP,
@@ -95,7 +99,7 @@ PINS = (
     Pin("azure.snp.min_guest_svn", "azure-guest-svn", (RawPlatform.AZURE_SNP,)),
     Pin("azure.tdx.mrtds", "azure-mrtd", (RawPlatform.AZURE_TDX,)),
     Pin("azure.tdx.mrseams", "azure-mrseam", (RawPlatform.AZURE_TDX,)),
-    Pin("instances.azure_vm_ids", "azure-machine", TPM),
+    Pin("instances.azure_vm_ids", "azure-machine", AZURE),
     *(Pin(f"pcrs.{index}", f"pcr-{index}", TPM) for index in PCRS),
 )
 """Every pin, in the order of a verdict."""

@@ -204,6 +204,22 @@ class TdxQuote:
         )
 
 
+def size_of(data: bytes) -> int:
+    """The bytes of a quote that begins here, signatures and certificates included; what follows is not a part of it.
+
+    Raises MalformedEvidence when ``data`` is shorter.
+    """
+    reader = Reader(data, "TDX quote", "little")
+    version, _ = _read_header(reader)
+    size = TD_REPORT_SIZES[BODY_TD_1_0]
+    if version == 5:
+        reader.unsigned(2, "body.type")
+        size = reader.unsigned(4, "body.size")
+    reader.take(size, "body")
+    reader.sized(4, MAX_SIZE, "signature data")
+    return reader.offset
+
+
 def _chain(text: bytes) -> tuple[bytes, ...]:
     """Intel's library appends a zero byte to the text."""
     return pem.read(text.removesuffix(b"\0"), "TDX quote.PCK chain", limit=_MAX_PEM, most=MAX_CERTIFICATES)

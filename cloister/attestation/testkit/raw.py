@@ -8,7 +8,8 @@ from cloister.attestation.evidence import Evidence, Platform
 from cloister.attestation.instances import Instances
 from cloister.attestation.policy.evidence_policy import EvidencePolicy, RawPlatform
 from cloister.attestation.policy.policy import Policy
-from cloister.attestation.raw_evidence import Raw, RawHcl, RawSnp, RawTdx
+from cloister.attestation.raw_kinds import Raw, RawHcl, RawSnp, RawTdx
+from cloister.attestation.raw_tpm import SignedRegisters
 
 _RAW = {Platform.GCP_SNP: RawPlatform.SEV_SNP, Platform.GCP_TDX: RawPlatform.TDX}
 """What the evidence of a machine at Google is by itself."""
@@ -30,8 +31,8 @@ def bare(evidence: Evidence) -> Raw:
     """The report or quote in a machine's evidence, with the quote of the vTPM at Azure. Raises MalformedEvidence."""
     if evidence.hcl_report is not None and evidence.tpm_quote is not None:
         quote = evidence.tpm_quote
-        pcrs = dict(enumerate(quote.pcrs))
-        return RawHcl(evidence.hcl_report, quote.attest, quote.signature, pcrs, evidence.tdx_quote)
+        signed = SignedRegisters(quote.attest, quote.signature, dict(enumerate(quote.pcrs)))
+        return RawHcl(evidence.hcl_report, evidence.tdx_quote, signed)
     if evidence.snp_report is not None:
         return RawSnp(evidence.snp_report, evidence.snp_certificates)
     if evidence.tdx_quote is not None:

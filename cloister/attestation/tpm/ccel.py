@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Self
 
 from cloister.attestation.reader import Reader
-from cloister.attestation.tpm.eventlog import EV_NO_ACTION, read_digests, read_spec_id
+from cloister.attestation.tpm.eventlog import EV_NO_ACTION, end_of, read_digests, read_spec_id
 
 MAX_SIZE = 512 * 1024
-"""Bytes of a whole log, padding included."""
+"""Bytes of a whole log, without the filling of its area."""
 
 MAX_EVENTS = 8192
 RTMR_COUNT = 4
@@ -22,7 +22,6 @@ ALG_SHA384 = 0x000C
 SHA384_SIZE = 48
 
 _NO_REGISTER = 0xFFFFFFFF
-_PADDING = (b"\xff", b"\0")
 
 
 @dataclass(frozen=True)
@@ -48,10 +47,10 @@ class Ccel:
     def parse(cls, data: bytes) -> Self:
         """Raises MalformedEvidence."""
         reader = Reader(data, "CCEL", "little")
-        if len(data) > MAX_SIZE:
-            raise reader.malformed("size", f"the log has {len(data)} bytes, at most {MAX_SIZE} are allowed")
+        end = end_of(data)
+        if end > MAX_SIZE:
+            raise reader.malformed("size", f"the log has {end} bytes, at most {MAX_SIZE} are allowed")
         sizes = read_spec_id(reader, ALG_SHA384, SHA384_SIZE)
-        end = _end(data)
         events: list[CcEvent] = []
         count = 0
         while reader.offset < end:
@@ -69,13 +68,6 @@ class Ccel:
         for event in self.events:
             values[event.register - 1] = hashlib.sha384(values[event.register - 1] + event.digest).digest()
         return tuple(values)
-
-
-def _end(data: bytes) -> int:
-    """The latest possible end of the last event: only padding of one kind follows."""
-    # An event may end in such bytes, but not begin with them: it is read whole before the end is checked.
-    last = data[-1:]
-    return len(data.rstrip(last)) if last in _PADDING else len(data)
 
 
 def _read_event(reader: Reader, sizes: dict[int, int]) -> CcEvent | None:

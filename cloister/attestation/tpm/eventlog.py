@@ -27,6 +27,7 @@ _LOCALITIES = (0, 3, 4)
 _SHA1_SIZE = 20
 _MAX_ALGORITHMS = 16
 _MAX_DIGEST = 64
+_FILLING = (b"\xff", b"\0")
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,11 @@ class PcrEvent:
     digests: Mapping[int, bytes]
     data: bytes
 
+    @property
+    def sha256(self) -> bytes:
+        """The digest of the SHA-256 bank, which every event that changes a register has."""
+        return self.digests[ALG_SHA256]
+
 
 @dataclass(frozen=True)
 class EventLog:
@@ -51,15 +57,16 @@ class EventLog:
     startup_locality: int
 
     @classmethod
-    def parse(cls, data: bytes) -> Self:
-        """Raises MalformedEvidence."""
+    def parse(cls, data: bytes, *, filled: bool = False) -> Self:
+        """``filled``: bytes ff or zeros may follow, which fill an area and do not count. Raises MalformedEvidence."""
         reader = Reader(data, "boot event log", "little")
-        if len(data) > MAX_SIZE:
-            raise reader.malformed("size", f"the log has {len(data)} bytes, at most {MAX_SIZE} are allowed")
+        end = end_of(data) if filled else len(data)
+        if end > MAX_SIZE:
+            raise reader.malformed("size", f"the log has {end} bytes, at most {MAX_SIZE} are allowed")
         algorithms = read_spec_id(reader, ALG_SHA256, SHA256_SIZE)
         events: list[PcrEvent] = []
         locality: int | None = None
-        while reader.remaining:
+        while reader.offset < end:
             if len(events) == MAX_EVENTS:
                 raise reader.malformed("events", f"the log has more than {MAX_EVENTS} events")
             start = reader.offset
@@ -77,10 +84,26 @@ class EventLog:
         if 0 in values:
             # If the TPM was started from locality 3 or 4, PCR 0 begins with that number.
             values[0] = self.startup_locality.to_bytes(SHA256_SIZE)
-        for event in self.events:
-            if event.kind != EV_NO_ACTION and event.pcr in values:
-                values[event.pcr] = hashlib.sha256(values[event.pcr] + event.digests[ALG_SHA256]).digest()
+        for event in self.extended():
+            if event.pcr in values:
+                values[event.pcr] = hashlib.sha256(values[event.pcr] + event.sha256).digest()
         return values
+
+    def extended(self) -> tuple[PcrEvent, ...]:
+        """The events that changed a register."""
+        return tuple(event for event in self.events if event.kind != EV_NO_ACTION)
+
+
+def is_log(data: bytes) -> bool:
+    """Whether the bytes begin like a log in the crypto-agile format, of a TPM or of a TD."""
+    return data[8 + _SHA1_SIZE + 4 :].startswith(_SPEC_ID)
+
+
+def end_of(data: bytes) -> int:
+    """The latest possible end of the last event: only filling of one kind follows."""
+    # An event may end in such bytes, but not begin with them: it is read whole before the end is checked.
+    last = data[-1:]
+    return len(data.rstrip(last)) if last in _FILLING else len(data)
 
 
 def read_spec_id(reader: Reader, algorithm: int, digest_size: int) -> dict[int, int]:
@@ -88,6 +111,15 @@ def read_spec_id(reader: Reader, algorithm: int, digest_size: int) -> dict[int, 
 
     ``algorithm`` must be among them, with ``digest_size``. Raises MalformedEvidence.
     """
+    start = reader.offset
+    sizes = read_spec_id_sizes(reader)
+    if sizes.get(algorithm) != digest_size:
+        raise reader.malformed("SpecId.digestSizes", f"the log has no SHA-{8 * digest_size} digests", start)
+    return sizes
+
+
+def read_spec_id_sizes(reader: Reader) -> dict[int, int]:
+    """The same for any algorithms. Raises MalformedEvidence."""
     reader.unsigned(4, "SpecId.pcrIndex")
     kind = reader.unsigned(4, "SpecId.eventType")
     reader.take(_SHA1_SIZE, "SpecId.digest")
@@ -111,8 +143,6 @@ def read_spec_id(reader: Reader, algorithm: int, digest_size: int) -> dict[int, 
         sizes[announced] = width
     body.sized(1, 255, "vendorInfo")
     body.end()
-    if sizes.get(algorithm) != digest_size:
-        raise body.malformed("digestSizes", f"the log has no SHA-{8 * digest_size} digests")
     return sizes
 
 

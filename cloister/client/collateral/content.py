@@ -28,8 +28,17 @@ MAX_SIZE = 1024 * 1024
 """Bytes of one file or answer."""
 
 _HEX = re.compile("(?:[0-9A-Fa-f]{2})*")
-_BEGIN = b"-----BEGIN "
+_HEX_FILE = re.compile(rb"30(?:[0-9A-Fa-f]{2})+\s*", re.ASCII)
+PEM = b"-----BEGIN "
+"""What every block of PEM begins with."""
+
+_BLOCK = re.compile(
+    rb"\s*-----BEGIN ([A-Z0-9 ]{1,32})-----[ \t]*\r?\n([A-Za-z0-9+/=\s]+)-----END \1-----[ \t]*(?:\r?\n|\Z)"
+)
+_REST = re.compile(rb"\s*\Z")
 _LABELS = {b"CERTIFICATE": CERTIFICATE, b"X509 CRL": CRL}
+_PUBLIC_KEY = b"PUBLIC KEY"
+_NUMBERS = "tcbEvaluationDataNumbers"
 _SIGNED = {TCB_INFO: "tcbInfo", QE_IDENTITY: "enclaveIdentity"}
 _CHAINS = ("pck_crl_issuer_chain", "tcb_info_issuer_chain", "qe_identity_issuer_chain", "pck_certificate_chain")
 _CRLS = ("root_ca_crl", "pck_crl")
@@ -47,17 +56,21 @@ class DatedItem:
 
 
 def read(data: bytes, what: str) -> tuple[CollateralItem, ...]:
-    """The items in a file: PEM (several), DER, JSON as Intel's service gives it, or a set of it in one document.
+    """The items in a file: PEM (several), DER, a revocation list in hex, Intel's JSON, or a set of it in one document.
 
-    ``what`` names the file in errors. Raises MalformedEvidence for anything else, also for endorsements, which cannot
-    be recognised by their bytes.
+    Nothing is in Intel's list of TCB evaluation numbers, which no check reads. ``what`` names the file in errors.
+    Raises MalformedEvidence for anything else, also for endorsements, which cannot be recognised by their bytes.
     """
     if len(data) > MAX_SIZE:
         raise MalformedEvidence(what, 0, f"has {len(data)} bytes, at most {MAX_SIZE} are allowed")
     if data.lstrip()[:1] == b"{":
         return _from_json(data, what)
-    if _BEGIN in data[:4096]:
+    if PEM in data:
         return tuple(_from_pem(data, what))
+    if _HEX_FILE.fullmatch(data):  # as Intel's caching service gives revocation lists
+        item = CollateralItem(CRL, bytes.fromhex(data.decode("ascii")))
+        dated(item, what)
+        return (item,)
     for kind in (CERTIFICATE, CRL):
         item = CollateralItem(kind, data)
         try:
@@ -66,6 +79,18 @@ def read(data: bytes, what: str) -> tuple[CollateralItem, ...]:
             continue
         return (item,)
     raise MalformedEvidence(what, 0, "is not a certificate, revocation list, TCB info or identity")
+
+
+def is_collateral(value: Any) -> bool:
+    """Whether a JSON value is Intel's collateral: one document, a set of it, or the list of evaluation numbers."""
+    names = (*_SIGNED.values(), *(text for text, _ in _SETS.values()), _NUMBERS)
+    return isinstance(value, dict) and any(name in value for name in names)
+
+
+def public_key(data: bytes) -> bytes | None:
+    """The SubjectPublicKeyInfo (DER) in PEM of exactly one public key; None for any other file."""
+    block = _BLOCK.fullmatch(data.rstrip() + b"\n")
+    return _body(block[2], "public key") if block is not None and block[1] == _PUBLIC_KEY else None
 
 
 def dated(item: CollateralItem, what: str) -> DatedItem:
@@ -97,27 +122,30 @@ def endorsement(data: bytes) -> CollateralItem:
 
 
 def _from_pem(data: bytes, what: str) -> Iterator[CollateralItem]:
-    place = data.find(_BEGIN)
-    while place >= 0:
-        line = data[place : place + 64].split(b"\n", 1)[0].strip()
-        label = line.removeprefix(_BEGIN).removesuffix(b"-----")
-        tail = b"-----END " + label + b"-----"
-        end = data.find(tail, place)
-        if end < 0 or label not in _LABELS:
-            raise MalformedEvidence(what, place, "is PEM of an unsupported type, or truncated")
-        block = data[place : end + len(tail)] + b"\n"
-        item = CollateralItem(_LABELS[label], _body(block, what))
+    """Blocks, with nothing but white space between them."""
+    place = 0
+    while not _REST.match(data, place):
+        block = _BLOCK.match(data, place)
+        if block is None:
+            raise MalformedEvidence(what, place, "is PEM that is truncated, or has other text around its blocks")
+        if block[1] not in _LABELS:
+            raise MalformedEvidence(what, place, f"is PEM of the unsupported type {block[1].decode()}")
+        item = CollateralItem(_LABELS[block[1]], _body(block[2], what))
         dated(item, what)
         yield item
-        place = data.find(_BEGIN, end)
+        place = block.end()
 
 
-def _body(block: bytes, what: str) -> bytes:
+def _body(text: bytes, what: str) -> bytes:
     """The bytes between the lines of one PEM block."""
+    joined = b"".join(text.split())
     try:
-        return base64.b64decode(b"".join(block.split(b"\n")[1:-2]).replace(b"\r", b""), validate=True)
+        data = base64.b64decode(joined, validate=True)
     except binascii.Error as error:
         raise MalformedEvidence(what, 0, "is malformed PEM") from error
+    if base64.b64encode(data) != joined:
+        raise MalformedEvidence(what, 0, "is PEM with unused bits that are not zero")
+    return data
 
 
 def _from_json(data: bytes, what: str) -> tuple[CollateralItem, ...]:
@@ -132,6 +160,8 @@ def _from_json(data: bytes, what: str) -> tuple[CollateralItem, ...]:
             return (item,)
     if any(text in value for text, _ in _SETS.values()):
         return tuple(_from_set(value, what))
+    if isinstance(value.get(_NUMBERS), dict) and "signature" in value:
+        return ()  # which evaluations there are: no check reads it
     raise MalformedEvidence(what, 0, "is JSON, but not collateral")
 
 
@@ -141,9 +171,7 @@ def _from_set(value: dict[str, Any], what: str) -> Iterator[CollateralItem]:
             yield from certificates(_text(value, name, what).encode(), f"{what}: {name}")
     for name in _CRLS:
         if value.get(name):
-            item = CollateralItem(CRL, _hex(value, name, what))
-            dated(item, f"{what}: {name}")
-            yield item
+            yield from _list(_text(value, name, what), f"{what}: {name}")
     for kind, (body, signature) in _SETS.items():
         if value.get(body):
             text, signed = _text(value, body, what), _hex(value, signature, what).hex()
@@ -152,10 +180,18 @@ def _from_set(value: dict[str, Any], what: str) -> Iterator[CollateralItem]:
             yield item
 
 
+def _list(text: str, what: str) -> tuple[CollateralItem, ...]:
+    """A revocation list in a set: hex, or PEM."""
+    items = read(text.encode(), what)
+    if [item.kind for item in items] != [CRL]:
+        raise MalformedEvidence(what, 0, "is not a revocation list in hex or PEM")
+    return items
+
+
 def _text(value: dict[str, Any], name: str, what: str) -> str:
     text = value.get(name)
-    if not isinstance(text, str):
-        raise MalformedEvidence(f"{what}: {name}", 0, "is not text")
+    if not isinstance(text, str) or not text.isascii():
+        raise MalformedEvidence(f"{what}: {name}", 0, "is not ASCII text")
     return text
 
 

@@ -7,7 +7,8 @@ from cloister.attestation.azure.hcl import TYPE_SNP, HclReport
 from cloister.attestation.collateral_source import CollateralItem
 from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.evidence import Evidence, Platform
-from cloister.attestation.raw_evidence import Raw, RawHcl, RawSnp
+from cloister.attestation.raw_kinds import Raw, RawHcl, RawSnp, RawTdx
+from cloister.attestation.raw_tpm import RawTpm
 from cloister.attestation.snp.certificates import EndorsementCertificate, is_endorsement
 from cloister.attestation.snp.products import ProductLine
 from cloister.attestation.snp.report import SigningKey, SnpReport
@@ -73,6 +74,9 @@ def requests_for(
             found.append(google.endorsement_request("tdx", TdxQuote.parse(quote).report.mr_td, service=asked.bucket))
     if isinstance(given, Evidence) and given.platform is Platform.GCP_SNP and given.ak_certificates:
         found += google.issuer_requests(given.ak_certificates[-1], service=asked.bucket)
+    tpm = given if isinstance(given, RawTpm) else given.tpm if isinstance(given, RawSnp | RawTdx) else None
+    if tpm is not None and tpm.certificates:
+        found += google.issuer_requests(tpm.certificates[-1], service=asked.bucket)
     return tuple(found)
 
 
@@ -84,10 +88,12 @@ def _parts(given: Evidence | Raw) -> tuple[bytes | None, bytes | None]:
         report, hcl, quote = given.snp_report, given.hcl_report, given.tdx_quote
     elif isinstance(given, RawHcl):
         report, hcl, quote = None, given.report, given.tdx_quote
-    else:
+    elif isinstance(given, RawTdx):
         return None, given.quote
+    else:  # a TPM's quote or a log, which need nothing of these services
+        return None, None
     if hcl is not None:
-        parsed = HclReport.parse(hcl)
+        parsed = HclReport.parse(hcl, recorded=isinstance(given, RawHcl))
         report = parsed.hardware_report if parsed.report_type == TYPE_SNP else report
     return report, quote
 

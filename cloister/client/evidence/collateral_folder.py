@@ -12,7 +12,7 @@ from cloister.client.collateral.cache import Cache
 from cloister.client.collateral.evidence_requests import Services, general_requests, requests_for
 from cloister.client.collateral.keeping import KeptCollateral, keep_collateral, read_items
 from cloister.client.collateral.network import VendorServices
-from cloister.client.evidence import evidence_files
+from cloister.client.evidence.evidence_files.loading import load
 from cloister.errors import InputError, UnreachableError
 from cloister.userfile import FilePath
 
@@ -58,7 +58,7 @@ def fetch_collateral(
     asked = list(general_requests(services))
     own: list[CollateralItem] = []
     if evidence:
-        given, with_it = evidence_files.load([Path(path) for path in evidence])
+        given, with_it = load([Path(path) for path in evidence])
         own = _all_items(with_it)
         carried = given.collateral if isinstance(given, Evidence) else ()
         known = [item.content for item in (*carried, *own) if item.kind == CERTIFICATE]

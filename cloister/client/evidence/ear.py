@@ -12,7 +12,7 @@ import json
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, utils
 
 from cloister.attestation.ear import ear_claims
-from cloister.attestation.raw_evidence import RawVerdict
+from cloister.attestation.raw_verdict import RawVerdict
 from cloister.attestation.result import Verdict
 from cloister.client.files.keys import Key
 

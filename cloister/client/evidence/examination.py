@@ -12,14 +12,18 @@ from cloister.attestation.outcomes import Check, advice, failed_names, lacking
 from cloister.attestation.policy.document import not_for_evidence, not_for_sessions
 from cloister.attestation.policy.either import AnyPolicy
 from cloister.attestation.policy.policy import Policy
-from cloister.attestation.raw_evidence import Raw, RawHcl, RawVerdict, verify_raw
+from cloister.attestation.raw_evidence import verify_raw
+from cloister.attestation.raw_kinds import Raw, RawHcl
+from cloister.attestation.raw_log import RawLog
+from cloister.attestation.raw_tpm import RawTpm
+from cloister.attestation.raw_verdict import RawVerdict
 from cloister.attestation.result import Verdict
 from cloister.attestation.roots import VENDORS, Anchor
 from cloister.attestation.verifier import RecordingPurpose, verify
 from cloister.client.collateral.evidence_requests import requests_for
 from cloister.client.collateral.sources import CollateralSources
-from cloister.client.evidence import evidence_files
 from cloister.client.evidence.ear import sign_ear
+from cloister.client.evidence.evidence_files.loading import load
 from cloister.client.evidence.explanation import Explanation
 from cloister.client.evidence.verdict import show_verdict
 from cloister.client.files.keys import Key
@@ -47,7 +51,7 @@ class Examination:
     @property
     def passed(self) -> bool:
         """Whether no check failed."""
-        return self.verdict.accepted if isinstance(self.verdict, Verdict) else self.verdict.genuine
+        return self.verdict.accepted if isinstance(self.verdict, Verdict) else self.verdict.passed
 
     @property
     def advice(self) -> tuple[str, ...]:
@@ -102,7 +106,7 @@ def verify_evidence(
         PolicyError: the policy is of the other kind.
     """
     try:
-        given, with_it = evidence_files.load([Path(path) for path in paths])
+        given, with_it = load([Path(path) for path in paths])
         if report_data is not None:
             _require_size(given, report_data)
         known, problems = (collateral or CollateralSources()).for_files(given, with_it)
@@ -129,7 +133,11 @@ def _missing(given: Evidence | Raw, held: Collateral, failures: Sequence[Check])
 def _require_size(given: Evidence | Raw, report_data: bytes) -> None:
     """A length that such evidence cannot have is a mistake of the caller, and says nothing about the machine."""
     # SEV-SNP's REPORT_DATA and TDX's REPORTDATA have one size; TPM2B_DATA (TPM 2.0 part 2) has at most a TPMT_HA's.
-    least, most = (1, _MAX_TPM_DATA) if isinstance(given, RawHcl) else (_REPORT_DATA, _REPORT_DATA)
+    if isinstance(given, RawLog) or (isinstance(given, RawHcl) and given.quote is None):
+        raise InputError(
+            "This evidence is over no report data of yours.", hint="Omit --report-data, or add the quote that is."
+        )
+    least, most = (1, _MAX_TPM_DATA) if isinstance(given, RawHcl | RawTpm) else (_REPORT_DATA, _REPORT_DATA)
     if not least <= len(report_data) <= most:
         expected = str(most) if least == most else f"{least} to {most}"
         raise InputError(f"The report data has {len(report_data)} bytes; this kind of evidence has {expected}.")

@@ -15,11 +15,12 @@ from cloister.attestation.first_policy.placeholders import Placeholder, placehol
 from cloister.attestation.first_policy.strict import explain
 from cloister.attestation.policy.either import AnyPolicy
 from cloister.attestation.policy.policy import Policy
-from cloister.attestation.raw_evidence import Raw
+from cloister.attestation.raw_kinds import Raw
 from cloister.attestation.result import Check
 from cloister.attestation.roots import VENDORS, Anchor
 from cloister.client.collateral.sources import CollateralSources
-from cloister.client.evidence import evidence_files, policy_file
+from cloister.client.evidence import policy_file
+from cloister.client.evidence.evidence_files.loading import load
 from cloister.client.files.descriptor_file import find_cvm, load_descriptor
 from cloister.client.files.image_file import load_image
 from cloister.client.html.fragment import fragment
@@ -131,7 +132,7 @@ def policy_from_evidence(
     moment = at or datetime.datetime.now(datetime.UTC)
     problems: tuple[str, ...] = ()
     try:
-        given, with_it = evidence_files.load(paths)
+        given, with_it = load(paths)
         known, problems = (collateral or CollateralSources()).for_files(given, with_it)
         if isinstance(given, Evidence):
             made = _from_bundle(given, image, known, moment, roots)

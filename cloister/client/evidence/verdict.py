@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 
 from cloister.attestation.collateral_source import CACHE, CALLER, EVIDENCE, FILE, NETWORK, PACKAGE
-from cloister.attestation.raw_evidence import RawVerdict
+from cloister.attestation.raw_kinds import Judged
+from cloister.attestation.raw_verdict import NO_ROOT, RawVerdict
 from cloister.attestation.result import Check, CheckOutcome, Verdict, failed_names
 from cloister.client.html.fragment import fragment
 from cloister.client.html.parts import Facts, Sentences, TextTable
@@ -21,6 +22,7 @@ _COPIES = {
 }
 _ROLLBACK = "an older state is noticed, but not of what an algorithm writes there under limits.scratch"
 _GENUINE = "GENUINE, but this accepts no machine"
+_SIGNED = "SIGNED by the key that you named, which shows no machine"
 
 
 def verdict_lines(verdict: Verdict | RawVerdict) -> Iterator[str]:
@@ -107,18 +109,29 @@ def _facts(verdict: Verdict) -> Iterator[tuple[str, str]]:
 
 
 def _raw_facts(verdict: RawVerdict) -> Iterator[tuple[str, str]]:
-    yield "Evidence", f"platform {verdict.platform}, identity vouched for by {verdict.identity_root}"
+    yield "Evidence", f"platform {verdict.platform}, identity vouched for by {_root(verdict)}"
+    yield from (("Judged", _judged(one)) for one in verdict.judged)
     yield from ((name, value or "-") for name, value in verdict.identity.items())
 
 
 def _raw_summary(verdict: RawVerdict) -> Iterator[str]:
-    yield f"Evidence  platform {verdict.platform}, identity vouched for by {verdict.identity_root}"
+    yield f"Evidence  platform {verdict.platform}, identity vouched for by {_root(verdict)}"
     for name, value in verdict.identity.items():
         yield f"  {name:<20}  {value or '-'}"
+    yield from (f"Event     {text.printable(event)}" for event in verdict.events)
+    yield from (f"Judged    {_judged(one)}" for one in verdict.judged)
     yield "Not judged"
     for sentence in verdict.not_judged:
         yield f"  {sentence}"
     yield f"Verdict   {_decision(verdict)}"
+
+
+def _root(verdict: RawVerdict) -> str:
+    return "no one" if verdict.identity_root == NO_ROOT else verdict.identity_root
+
+
+def _judged(one: Judged) -> str:
+    return f"{one.what}, {one.size} bytes, SHA-256 {one.digest.hex()}"
 
 
 def _decision(verdict: Verdict | RawVerdict) -> str:
@@ -127,4 +140,6 @@ def _decision(verdict: Verdict | RawVerdict) -> str:
     counted = f"{passed} checks passed, {len(verdict.failures)} failed, at {local_time(verdict.at)}"
     if verdict.failures:
         return f"REJECTED: {counted}: {failed_names(verdict.failures)}"
+    if isinstance(verdict, RawVerdict) and not verdict.genuine:
+        return f"{_SIGNED}: {counted}"
     return f"{good}: {counted}"

@@ -205,17 +205,17 @@ def test_what_no_evidence_could_show_is_an_error(data: bytes) -> None:
 @pytest.mark.parametrize("platform", RawPlatform)
 @pytest.mark.parametrize("member", ["pcrs", "chip_ids", "ppids", "azure_vm_ids", "snp", "tdx", "azure"])
 def test_pins_that_no_accepted_platform_can_judge_are_an_error(platform: RawPlatform, member: str) -> None:
-    is_snp, is_azure = platform.endswith("snp"), platform.startswith("azure")
+    is_snp, is_tdx, is_azure = platform.endswith("snp"), platform.endswith("tdx"), platform.startswith("azure")
     kept: dict[str, Any] = {
         "version": 1,
         "kind": "evidence",
         "platforms": [platform.value],
-        **({"snp": WHOLE["snp"]} if is_snp else {"tdx": WHOLE["tdx"]}),
+        **{name: WHOLE[name] for name, has in (("snp", is_snp), ("tdx", is_tdx)) if has},
         **({"azure": {"snp" if is_snp else "tdx": AZURE["snp" if is_snp else "tdx"]}} if is_azure else {}),
     }
     assert EvidencePolicy.parse(json.dumps(kept).encode())
-    judged = {"pcrs": is_azure, "chip_ids": is_snp, "ppids": not is_snp, "azure_vm_ids": is_azure}
-    judged |= {"snp": is_snp, "tdx": not is_snp, "azure": False}
+    judged = {"pcrs": is_azure or platform == "tpm", "chip_ids": is_snp, "ppids": is_tdx, "azure_vm_ids": is_azure}
+    judged |= {"snp": is_snp, "tdx": is_tdx, "azure": False}
     more = {"instances": {member: WHOLE["instances"][member]}} if member.endswith("ids") else {member: WHOLE[member]}
     if judged[member]:
         assert EvidencePolicy.parse(json.dumps(kept | more).encode())

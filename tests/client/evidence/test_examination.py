@@ -323,7 +323,6 @@ def test_files_of_several_pieces_are_an_input_error(
         {"a": report["a"], "b": bundle},
         {"a": report["a"], "b": quote},
         {"b": report["b"]},
-        {"a": hcl["hcl"]},
         {"a": hcl["quote"]},
         {"a": hcl["hcl"], "b": hcl["quote"], "c": report["a"]},
         {"a": hcl["hcl"], "b": hcl["quote"], "c": quote},
