@@ -30,6 +30,7 @@ _SUITES = (
     "browser",
     "pulumi",
     "pages",
+    "rare",
 )
 USUAL = " and ".join(f"not {name}" for name in _SUITES)
 """Marker expression: what `make test` runs."""

@@ -120,7 +120,7 @@ def _end(status: int) -> None:
     example="invoke test.engine --match reach",
 )
 def engine(c: Any, match: str = "") -> None:
-    """Run the tests that start the Pulumi engine (some minutes; part of `make test`)."""
+    """Run the tests that start the Pulumi engine (minutes; `make test` runs most of them)."""
     from tools import suites
 
     suites.require_packages("infra")
@@ -154,7 +154,9 @@ def packages(c: Any, match: str = "") -> None:
     """Bundle the packages that people train with, and use them in the guest (fetches 370 MB; minutes)."""
     from tools import suites
 
-    files = [suites.TESTS / "e2e" / name for name in ("test_packages.py", "test_packages_in_vm.py")]
+    files = [
+        suites.TESTS / "e2e" / name for name in ("test_packages.py", "test_packages_in_vm.py", "test_guest_python.py")
+    ]
     _end(suites.run(files, match=match))
 
 

@@ -24,7 +24,7 @@ PAGES = ("proven", "not-proven", "hostile", "long-names", "invisible", "many", "
 LOOKS = (("desk", "light"), ("desk", "dark"), ("phone", "light"), ("narrow", "dark"))
 """Size and colours; each size and each scheme is there."""
 
-QUICK = {("proven", "desk", "light"), ("hostile", "narrow", "dark"), ("log-with-names", "phone", "light")}
+QUICK = {("proven", "desk", "light"), ("hostile", "narrow", "dark")}
 
 
 _BAD = """<!doctype html><html><head><title>x</title></head><body style="background: #777">

@@ -118,6 +118,7 @@ def _printed(tree: Path, folder: Path, source: str) -> str:
     return report.output.decode().strip()
 
 
+@pytest.mark.packages
 def test_standard_library_is_complete_but_for_what_the_table_lists(allowed: Path, tmp_path: Path) -> None:
     found = json.loads(_printed(allowed, tmp_path, _IMPORT_ALL))
     left_out = {name for names in guest.LEFT_OUT for name in names.split()}

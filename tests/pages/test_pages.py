@@ -14,8 +14,8 @@ RUN = [page for page in PAGES if page.stem not in ELSEWHERE and any(not block.ma
 
 
 def is_read_first(page: Path) -> bool:
-    """Whether ``make test`` runs its commands, too. README has those of platform engineers."""
-    return page.stem == "README" or (page.stem.startswith("for-") and page.stem != "for-platform-engineers")
+    """Whether ``make test`` runs its commands, too."""
+    return page.stem in ("README", "for-data-stewards")
 
 
 FIRST, OTHERS = ([page for page in RUN if is_read_first(page) is first] for first in (True, False))

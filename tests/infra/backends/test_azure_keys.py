@@ -39,6 +39,7 @@ def existing(folder: Path, kind: str) -> dict[str, Any]:
     return {identity: one["inputs"] for identity, one in things.items() if one["type"] == f"azure-native:{kind}"}
 
 
+@pytest.mark.rare
 def test_key_is_created_for_a_signed_image_and_outlives_the_machines(tmp_path: Path):
     plain, image = workspaces.manifest(tmp_path), signed(tmp_path)
     value = workspaces.value("azure", plain)

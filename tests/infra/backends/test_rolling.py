@@ -56,6 +56,7 @@ def another(image: Path) -> Path:
     return path
 
 
+@pytest.mark.rare
 @pytest.mark.engine
 def test_new_image_replaces_machines_one_by_one_and_stops_at_an_unfinished_run(
     project: Project, image: Path, monkeypatch: pytest.MonkeyPatch

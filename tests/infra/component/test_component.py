@@ -123,7 +123,10 @@ def guarded(tmp_path_factory: pytest.TempPathFactory, site: Path) -> Project:
     return made
 
 
-@pytest.mark.parametrize("name", OPEN)
+OFTEN = "by the workspace's own transform"
+
+
+@pytest.mark.parametrize("name", [pytest.param(one, marks=() if one == OFTEN else pytest.mark.rare) for one in OPEN])
 def test_public_ssh_port_is_refused(name: str, guarded: Project):
     program, sentence = OPEN[name]
     (guarded.folder / "__main__.py").write_text(GUARDED + program)
@@ -131,6 +134,7 @@ def test_public_ssh_port_is_refused(name: str, guarded: Project):
     assert sentence in said
 
 
+@pytest.mark.rare
 def test_rule_in_a_network_of_the_team_is_allowed(guarded: Project):
     program = 'made = cloister.Workspace("lab", **declaration)\nssh("bastions", depends_on=[made])'
     (guarded.folder / "__main__.py").write_text(GUARDED + program)

@@ -64,6 +64,7 @@ def test_keys_remain_unless_the_workspace_is_removed(
     assert "lab" not in stacks.PROJECT.names()
 
 
+@pytest.mark.rare
 def test_down_works_without_image_and_registry_and_still_asks_the_agents(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ):

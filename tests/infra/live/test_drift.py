@@ -161,7 +161,7 @@ class Cloud:
         return [one.sentence() for one in differences]
 
 
-@pytest.fixture(params=["azure", "gcp"])
+@pytest.fixture(params=["azure", pytest.param("gcp", marks=pytest.mark.rare)])
 def cloud(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
     image, other = workspaces.manifest(tmp_path), workspaces.manifest(tmp_path, source="11")
     made = workspaces.create(tmp_path, workspaces.value(request.param, image), image, other)

@@ -85,7 +85,7 @@ def test_members_can_be_added_changed_and_removed(configuration: Path, tmp_path:
 
 
 @pytest.mark.engine
-@pytest.mark.parametrize("name", ["123", "true"])
+@pytest.mark.parametrize("name", ["123", pytest.param("true", marks=pytest.mark.rare)])
 def test_name_that_looks_like_a_number_or_boolean_stays_a_string(configuration: Path, tmp_path: Path, name: str):
     key, _ = public(tmp_path, "key")
     _create(name, {"backend": "local", "image": "base", "cvms[0].name": name, "cvms[0].vcpus": 2})
@@ -175,6 +175,7 @@ def test_invited_member_is_admitted_once_with_the_roles_of_the_invitation(
     assert workspace.parse("lab", workspaces.PROJECT.configuration("lab")).invitations == ()
 
 
+@pytest.mark.rare
 @pytest.mark.engine
 def test_admission_that_is_cut_off_leaves_no_invitation_to_answer_again(
     configuration: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -193,6 +194,7 @@ def test_admission_that_is_cut_off_leaves_no_invitation_to_answer_again(
     assert (members.entries("lab"), members.invitations("lab")) == ([], [])
 
 
+@pytest.mark.rare
 @pytest.mark.engine
 def test_admission_says_whose_key_it_replaces_and_an_invitation_can_be_taken_back(
     configuration: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]

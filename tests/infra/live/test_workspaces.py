@@ -70,6 +70,7 @@ def test_interrupted_up_leaves_no_machine_and_the_next_succeeds(project: Project
     assert project.nothing_is_left()
 
 
+@pytest.mark.rare
 @pytest.mark.engine
 def test_killed_engine_leaves_no_machine(project: Project):
     process = subprocess.Popen(
@@ -170,6 +171,7 @@ def test_invalid_configuration_is_reported_without_traceback(project: Project):
     assert "unhandled" not in said
 
 
+@pytest.mark.rare
 @pytest.mark.engine
 def test_unfinished_run_fails_the_preview_unless_forced(project: Project):
     project.environment["STANDIN"] = "unfinished"

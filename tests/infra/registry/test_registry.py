@@ -143,7 +143,7 @@ def test_a_google_registry_holds_an_image_that_confidential_vms_start_from(tmp_p
 
 
 @pytest.mark.engine
-@pytest.mark.parametrize("backend", ["azure", "gcp"])
+@pytest.mark.parametrize("backend", ["azure", pytest.param("gcp", marks=pytest.mark.rare)])
 def test_images_can_be_added_and_removed_and_storage_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: str
 ):
@@ -171,7 +171,7 @@ def test_images_can_be_added_and_removed_and_storage_stays(
 
 
 @pytest.mark.engine
-@pytest.mark.parametrize("backend", ["azure", "gcp"])
+@pytest.mark.parametrize("backend", ["azure", pytest.param("gcp", marks=pytest.mark.rare)])
 def test_an_image_that_is_signed_brings_its_own_keys(tmp_path: Path, backend: str):
     pk, kek, db = certificate(), certificate(), certificate()
     keys = {"pk": pk, "kek": [kek], "db": [db]}
@@ -232,7 +232,7 @@ def test_workspace_with_an_unpublished_image_fails_its_preview(tmp_path: Path):
 
 
 @pytest.mark.engine
-@pytest.mark.parametrize("backend", ["azure", "gcp"])
+@pytest.mark.parametrize("backend", ["azure", pytest.param("gcp", marks=pytest.mark.rare)])
 def test_workspace_starts_machines_from_its_registry(tmp_path: Path, backend: str):
     image = workspaces.manifest(tmp_path)
     digest = ImageManifest.parse(image.read_bytes()).digest().hex()
@@ -270,6 +270,7 @@ def verbs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pulumi_project.Pro
     return registries.PROJECT
 
 
+@pytest.mark.rare
 @pytest.mark.engine
 def test_images_are_added_to_and_removed_from_the_configuration(verbs: pulumi_project.Project, tmp_path: Path):
     base, newer = workspaces.manifest(tmp_path), workspaces.manifest(tmp_path, source="11")

@@ -128,7 +128,7 @@ def test_violated_rule_ends_the_program_with_a_message(name: str, clouds: dict[s
                 "trainer -> the platform: host, metadata",
             ],
         ),
-        (
+        pytest.param(
             "gcp",
             [
                 "a joined network -> scorer:6110 from 198.51.100.0/24 (none joined)",
@@ -136,6 +136,7 @@ def test_violated_rule_ends_the_program_with_a_message(name: str, clouds: dict[s
                 "scorer -> the platform: metadata, names",
                 "trainer -> the platform: metadata, names",
             ],
+            marks=pytest.mark.rare,
         ),
     ],
 )
