@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import functools
 import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -12,7 +13,7 @@ import pytest
 from cloister.attestation.binding import SessionBinding
 from cloister.attestation.collateral_source import CERTIFICATE, CRL, InMemory
 from cloister.attestation.errors import PolicyError
-from cloister.attestation.policy.evidence_policy import PINS, EvidencePolicy, Pin, RawPlatform
+from cloister.attestation.policy.evidence_policy import PCRS, PINS, TPM, EvidencePolicy, Pin, RawPlatform
 from cloister.attestation.raw_evidence import verify_raw
 from cloister.attestation.raw_kinds import Raw, RawHcl
 from cloister.attestation.raw_tpm import RawTpm, SignedRegisters
@@ -131,6 +132,7 @@ def pcrs(shown: Shown) -> Mapping[int, bytes]:
     return shown.raw.quote.pcrs
 
 
+@functools.cache
 def identity(platform: RawPlatform) -> Mapping[str, str]:
     return GOOD[platform].judge(GOOD[platform].policy).identity
 
@@ -197,8 +199,11 @@ def outcomes(verdict: RawVerdict) -> dict[str, CheckOutcome]:
     return {check.name: check.outcome for check in verdict.checks}
 
 
-APPLIES = [(pin, platform) for pin in PINS for platform in pin.platforms]
-ELSEWHERE = [(pin, platform) for pin in PINS for platform in RawPlatform if platform not in pin.platforms]
+ROWS = [pin for pin in PINS if not pin.member.startswith("pcrs.") or pin.member in ("pcrs.0", "pcrs.15", "pcrs.23")]
+"""Every pin, and of the registers, which one test below has all of, the first, the last of the quote and the last."""
+
+APPLIES = [(pin, platform) for pin in ROWS for platform in pin.platforms]
+ELSEWHERE = [(pin, platform) for pin in ROWS for platform in RawPlatform if platform not in pin.platforms]
 
 
 def label(value: object) -> str:
@@ -281,6 +286,16 @@ def test_pin_for_another_platform_is_not_applicable_or_an_error(pin: Pin, platfo
     (check,) = (check for check in verdict.checks if check.name == pin.check)
     assert check.outcome is CheckOutcome.NOT_APPLICABLE
     assert check.reason == f"{pin.member} is for {' and '.join(pin.platforms)}, and this is {platform}"
+
+
+@pytest.mark.parametrize("platform", TPM)
+def test_every_register_counts(platform: RawPlatform) -> None:
+    shown, values = GOOD[platform], pcrs(GOOD[platform])
+    right = {str(index): value.hex() for index, value in values.items()}
+    wrong = dict.fromkeys(map(str, PCRS), OTHER[:64])
+    assert shown.judge(shown.pinned("pcrs", right)).failures == ()
+    failed = [check.name for check in shown.judge(shown.pinned("pcrs", wrong)).failures]
+    assert failed == [f"pcr-{index}" for index in PCRS]
 
 
 def test_launch_digest_of_another_image_is_never_satisfied() -> None:

@@ -86,7 +86,7 @@ def _leaf(report: SnpReport, leaves: Sequence[EndorsementCertificate]) -> Endors
     if leaf is None:
         raise ProofError(
             "The evidence has no certificate of the key that signed the report.",
-            hint="Add it with --collateral, or pass --fetch.",
+            hint="Name its file, too, or pass --collateral DIR or --fetch.",
         )
     return leaf
 
