@@ -4,7 +4,6 @@ import datetime
 import importlib.metadata
 import os
 import platform
-import shlex
 import shutil
 import sys
 from collections.abc import Sequence
@@ -115,12 +114,8 @@ def check_state() -> str:
             f"What the client remembers cannot be written to {kept}.",
             hint="Set XDG_STATE_HOME to a folder of yours, or correct its owner.",
         )
-    if kept.exists() and (others := kept.stat().st_mode & 0o022):
-        who = "its group" if others == 0o020 else "everyone"
-        raise InputError(
-            f"{kept} can be written by {who}, who could change which machines and manifests you accepted.",
-            hint=f"chmod go-w {shlex.quote(str(kept))}",
-        )
+    if kept.exists():
+        state.require_unshared(kept)
     return f"{kept}, where {len(history.read_history())} workspaces are remembered"
 
 

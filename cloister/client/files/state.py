@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shlex
 import time
 from collections.abc import Generator
 from pathlib import Path
@@ -36,13 +37,16 @@ def folder(name: str) -> Path:
 def locked(at: Path, busy: str, *, tries: int = _TRIES) -> Generator[None]:
     """Keep other commands from what is at ``at``, by a lock beside it; the folder is made if it is missing.
 
-    ``busy`` says what another command does that keeps the lock too long. Raises InputError.
+    ``busy`` says what another command does that keeps the lock too long. Raises InputError, also for a folder to which
+    other users may write.
     """
     lock = at.with_suffix(".lock")
     with contextlib.ExitStack() as stack:
         for left in reversed(range(tries)):
             try:
-                lock.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                _make(lock.parent)
+                for kept in (lock.parent.parent, lock.parent):
+                    require_unshared(kept)
                 stack.enter_context(exclusive.locked(lock))
                 break
             except BlockingIOError as error:
@@ -54,6 +58,23 @@ def locked(at: Path, busy: str, *, tries: int = _TRIES) -> Generator[None]:
             except OSError as error:
                 raise unwritable(lock, error) from error
         yield
+
+
+def _make(kept: Path) -> None:
+    """Make a folder, and those above that are missing, for this user alone, as the specification says."""
+    missing = [one for one in (kept, *kept.parents) if not one.exists()]
+    for one in reversed(missing):
+        one.mkdir(mode=0o700, exist_ok=True)
+
+
+def require_unshared(kept: Path) -> None:
+    """Raise InputError for a folder to which others may write, and OSError for one that does not exist."""
+    if others := kept.stat().st_mode & 0o022:
+        who = "its group" if others == 0o020 else "everyone"
+        raise InputError(
+            f"{kept} can be written by {who}, who could change which machines and manifests you accepted.",
+            hint=f"chmod go-w {shlex.quote(str(kept))}",
+        )
 
 
 def read(at: Path, limit: int) -> bytes | None:
