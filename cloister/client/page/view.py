@@ -186,8 +186,8 @@ class _View:
             yield f"The event log is not genuine, and is not read any further. {self._found.log_problem}"
         if self._found.rebooted is not None:
             yield (
-                f"The machine has started again, as seen at {local_time(self._found.rebooted)}. "
-                "Everything that it held before is wiped; the events are those since then."
+                f"The machine has started again, as seen at {local_time(self._found.rebooted)}, which wipes everything "
+                "that it held, or its host shows another one of the same kind. The events are those of its new start."
             )
         if self._found.differs:
             yield (

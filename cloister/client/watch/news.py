@@ -123,7 +123,9 @@ class NewsDesk:
 
     def restarted(self) -> News:
         """What it means that the machine was restarted before the computation had ended."""
-        said = "The machine was restarted: everything that it held is wiped, and there is no result."
+        said = (
+            "The machine was restarted, or its host shows another one: it has nothing of this, and there is no result."
+        )
         return self._made(None, NewsKind.ENDED, said, [])
 
     def stands(self, news: News) -> bool:
