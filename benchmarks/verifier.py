@@ -192,11 +192,9 @@ def _beside_others(folder: Path, bare: list[tuple[str, Callable[[], object]]], r
     theirs: list[list[float]] = [[] for _ in names]
     for _, judge in bare:
         judge()
-    for _ in range(runs):
+    for _ in range(runs // peers.TURN):
         for name, judge in bare:
-            began = time.process_time()
-            judge()
-            ours[name].append(1000 * (time.process_time() - began))
+            ours[name].append(peers.turn(judge))
         if others and others.stdin and others.stdout:
             others.stdin.write("\n")
             others.stdin.flush()

@@ -6,6 +6,7 @@ Bytes are base64url without padding (RFC 4648 section 5), digests lower-case hex
 import base64
 import binascii
 import datetime
+import functools
 import hashlib
 import itertools
 import json
@@ -23,6 +24,7 @@ _HEX = re.compile(r"[0-9a-f]*\Z")
 _STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 _STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")  # as signed bytes: one level more, one less
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_UNUSUAL = re.compile(rb"[\s]|[0-9]{16}")  # outside strings: not compact, or perhaps a number that is too large
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z\Z")
 
 
@@ -89,8 +91,18 @@ def parse(data: bytes, *, what: str, limit: int) -> Any:
     def refuse(text: str) -> Any:
         raise FormatError(f"{what} has the number {text[:24]}; only integers are allowed.")
 
-    if _depth(data) > _MAX_DEPTH:
+    bare = _STRING.sub(b"", data)
+    if _depth(bare) > _MAX_DEPTH:
         raise FormatError(f"{what} is nested more than {_MAX_DEPTH} levels deep.")
+    if data.isascii() and b"\\" not in data and not _UNUSUAL.search(bare):
+        try:
+            value = json.loads(data.decode("ascii"), parse_float=refuse, parse_constant=refuse)
+        except json.JSONDecodeError:
+            pass  # told below
+        else:
+            # What the standard library writes back as it was has no member twice.
+            if json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode() == data:
+                return value
     try:
         value = json.loads(
             data.decode("utf-8"),
@@ -146,8 +158,8 @@ def parse_canonical(data: bytes, *, what: str, limit: int) -> Any:
 
 
 def _depth(data: bytes) -> int:
-    """The nesting depth of ``data``. Brackets in strings do not count: closing ones would hide levels."""
-    brackets = _STRING.sub(b"", data).translate(_STEPS, _NO_BRACKETS)
+    """The nesting depth of JSON without its strings: closing brackets in these would hide levels."""
+    brackets = data.translate(_STEPS, _NO_BRACKETS)
     return max(itertools.accumulate(memoryview(brackets).cast("b")), default=0)
 
 
@@ -176,8 +188,13 @@ def from_hex(text: str, *, what: str, size: int = 32) -> bytes:
 
 def to_time(moment: datetime.datetime) -> str:
     """An aware time as RFC 3339 in UTC, with milliseconds."""
-    utc = moment.astimezone(datetime.UTC).replace(tzinfo=None)
-    return utc.isoformat(timespec="milliseconds") + "Z"
+    return _utc_text(moment if moment.tzinfo is datetime.UTC else moment.astimezone(datetime.UTC))
+
+
+@functools.lru_cache(maxsize=256)
+def _utc_text(moment: datetime.datetime) -> str:
+    # One time stands in many checks of a verdict. In UTC, equal times have one text: no hour comes twice.
+    return moment.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
 
 def from_time(text: str, *, what: str) -> datetime.datetime:

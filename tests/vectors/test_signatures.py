@@ -136,10 +136,7 @@ def pss(vector: Vector) -> bool:
     class Issuer:
         spki = b"" if not isinstance(vector.key, rsa.RSAPublicKey) else public(vector.key)
 
-        class parsed:
-            @staticmethod
-            def public_key() -> object:
-                return vector.key
+        key = vector.key
 
     leaf = object.__new__(EndorsementCertificate)
     for field in dataclasses.fields(EndorsementCertificate):

@@ -123,7 +123,7 @@ class EndorsementCertificate:
         return self._signers.ask(issuer.spki, lambda: self._verify(issuer))
 
     def _verify(self, issuer: Certificate) -> bool:
-        key = issuer.parsed.public_key()
+        key = issuer.key
         if not isinstance(key, rsa.RSAPublicKey) or not may_sign(key):
             return False
         try:

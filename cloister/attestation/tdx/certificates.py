@@ -27,6 +27,10 @@ _PPID, _TCB, _PCE_ID, _FMSPC = (f"{SGX_EXTENSION}.{index}" for index in (1, 2, 3
 _SGX_TYPE, _INSTANCE, _CONFIGURATION = (f"{SGX_EXTENSION}.{index}" for index in (5, 6, 7))
 _PCE_SVN, _CPU_SVN = f"{_TCB}.17", f"{_TCB}.18"
 _TCB_MEMBERS = COMPONENTS + 2
+_REQUIRED = {_PPID, _TCB, _PCE_ID, _FMSPC}
+_KNOWN = {*_REQUIRED, _SGX_TYPE, _INSTANCE, _CONFIGURATION}
+_COMPONENT_NAMES = tuple(f"{_TCB}.{index}" for index in range(1, COMPONENTS + 1))
+_TCB_NAMES = {*_COMPONENT_NAMES, _PCE_SVN, _CPU_SVN}
 _MAX_MEMBERS = 16
 
 
@@ -64,18 +68,16 @@ class Pck:
         reader = DerReader(der, "PCK certificate")
         members = _members(reader.inside(SEQUENCE, "SGX extension"), _MAX_MEMBERS)
         reader.end()
-        known = {_PPID, _TCB, _PCE_ID, _FMSPC, _SGX_TYPE, _INSTANCE, _CONFIGURATION}
-        if not {_PPID, _TCB, _PCE_ID, _FMSPC} <= members.keys() <= known:
+        if not _REQUIRED <= members.keys() <= _KNOWN:
             raise reader.malformed("SGX extension", "does not have the members that Intel specifies")
         tcb = _members(members[_TCB].inside(SEQUENCE, "TCB"), _TCB_MEMBERS)
-        names = [f"{_TCB}.{index}" for index in range(1, COMPONENTS + 1)]
-        if tcb.keys() != {*names, _PCE_SVN, _CPU_SVN}:
+        if tcb.keys() != _TCB_NAMES:
             raise reader.malformed("TCB", "does not have exactly 16 components, PCESVN and CPUSVN")
         members[_TCB].end()
         return cls(
             certificate=certificate,
             ppid=_octets(members[_PPID], 16, "PPID"),
-            components=tuple(_number(tcb[name], 0xFF, "TCB component") for name in names),
+            components=tuple(_number(tcb[name], 0xFF, "TCB component") for name in _COMPONENT_NAMES),
             pce_svn=_number(tcb[_PCE_SVN], 0xFFFF, "PCESVN"),
             cpu_svn=_octets(tcb[_CPU_SVN], 16, "CPUSVN"),
             pce_id=_octets(members[_PCE_ID], 2, "PCE-ID"),

@@ -12,7 +12,7 @@ _SHA256 = ec.ECDSA(hashes.SHA256())
 
 def is_signed_by(certificate: Certificate, signature: bytes, data: bytes) -> bool:
     """Return whether the certificate's key (ECDSA P-256) made ``signature`` (r and s) over ``data``."""
-    key = certificate.parsed.public_key()
+    key = certificate.key
     return isinstance(key, ec.EllipticCurvePublicKey) and is_signed_with(key, signature, data)
 
 

@@ -27,7 +27,7 @@ TD_QE_ID = "TD_QE"
 _ADVISORY = re.compile(r"[A-Z0-9-]{1,32}")
 _MODULE_ID = re.compile(r"TDX_[0-9a-fA-F]{2}")
 _MAX_ADVISORIES = 256
-_COMPONENT = {"svn": int, "category": str, "type": str}
+_COMPONENT = {"svn", "category", "type"}
 
 
 class TcbStatus(StrEnum):
@@ -230,13 +230,10 @@ def _components(tcb: JsonMembers, field: str) -> tuple[int, ...]:
     found: list[int] = []
     for value in tcb.sequence(field):
         # Intel's TCB infos have hundreds of these: what is obviously right is not taken apart member by member.
-        if type(value) is dict and value.keys() <= _COMPONENT.keys():
+        if type(value) is dict and value.keys() <= _COMPONENT:
             svn = value.get("svn")
-            if (
-                type(svn) is int
-                and 0 <= svn <= 0xFF
-                and all(type(one) is _COMPONENT[name] for name, one in value.items())
-            ):
+            named = type(value.get("category", "")) is str and type(value.get("type", "")) is str
+            if named and type(svn) is int and 0 <= svn <= 0xFF:
                 found.append(svn)
                 continue
         component = JsonMembers(value, f"TCB info.tcbLevels.tcb.{field}")

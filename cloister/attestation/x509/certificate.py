@@ -15,6 +15,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.x509.oid import ExtensionOID, NameOID
 
 from cloister.attestation.errors import MalformedEvidence
@@ -76,7 +77,7 @@ class Certificate:
     may_sign_certificates: whether the key usage allows it; true without that extension.
     usages: dotted OIDs of the extended key usage; empty without that extension.
     unknown_critical: dotted OIDs of critical extensions that are not understood; usually empty.
-    parsed: the certificate as the library has it.
+    parsed: the certificate as the library has it; ``key`` is its public key.
     """
 
     der: bytes
@@ -92,6 +93,7 @@ class Certificate:
     usages: tuple[str, ...]
     unknown_critical: tuple[str, ...]
     parsed: x509.Certificate
+    key: CertificatePublicKeyTypes = field(compare=False, repr=False)
     _signers: Signers[str] = field(default_factory=Signers, init=False, compare=False, repr=False)
 
     @classmethod
@@ -122,9 +124,8 @@ class Certificate:
                 usages = tuple(usage.dotted_string for usage in value)
             if extension.critical and extension.oid not in _KNOWN:
                 unknown.append(extension.oid.dotted_string)
-        spki = parsed.public_key().public_bytes(
-            serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-        )
+        key = parsed.public_key()
+        spki = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
         return cls(
             der=der,
             subject=subject,
@@ -139,6 +140,7 @@ class Certificate:
             usages=usages,
             unknown_critical=tuple(unknown),
             parsed=parsed,
+            key=key,
         )
 
     @functools.cached_property
@@ -265,7 +267,7 @@ def _issues(issuer: Certificate, path: Sequence[Certificate]) -> str:
 
 def _unsigned(child: Certificate, issuer: Certificate) -> str:
     try:
-        if not may_sign(issuer.parsed.public_key()) or not isinstance(child.parsed.signature_hash_algorithm, HASHES):
+        if not may_sign(issuer.key) or not isinstance(child.parsed.signature_hash_algorithm, HASHES):
             return "a signature of the path uses an algorithm that is not accepted"
         child.parsed.verify_directly_issued_by(issuer.parsed)
     except (InvalidSignature, ValueError, TypeError, UnsupportedAlgorithm):

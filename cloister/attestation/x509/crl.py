@@ -79,7 +79,7 @@ class RevocationList:
     def _verify(self, issuer: Certificate) -> bool:
         if not _may_sign_lists(issuer):
             return False
-        key = issuer.parsed.public_key()
+        key = issuer.key
         try:
             if not isinstance(key, (ec.EllipticCurvePublicKey, rsa.RSAPublicKey)):
                 return False

@@ -34,43 +34,49 @@ class DerReader:
     Every method raises MalformedEvidence when the next element is not what the caller expects.
     """
 
+    __slots__ = ("_data", "_name", "_offset")
+
     def __init__(self, data: bytes, name: str) -> None:
-        self._reader = Reader(data, name)
-        self._name = name
         self._data = data
+        self._name = name
+        self._offset = 0
 
     @property
     def remaining(self) -> int:
         """Bytes not yet read."""
-        return self._reader.remaining
+        return len(self._data) - self._offset
 
     def malformed(self, field: str, reason: str) -> MalformedEvidence:
         """The error for ``field`` at the current position."""
-        return self._reader.malformed(field, reason)
+        return MalformedEvidence(f"{self._name}.{field}", self._offset, reason)
 
     def next_is(self, tag: int) -> bool:
         """Return whether an element with ``tag`` follows."""
-        return self.remaining > 0 and self._data[self._reader.offset] == tag
+        return self._offset < len(self._data) and self._data[self._offset] == tag
 
     def element(self, tag: int, field: str) -> bytes:
         """The content of the next element, which must have ``tag``."""
-        data, start = self._data, self._reader.offset + 2
+        data, start = self._data, self._offset + 2
         # Most elements are short and whole, and there are hundreds: these need no further calls.
         if start <= len(data) and data[start - 2] == tag and data[start - 1] < 0x80:
             end = start + data[start - 1]
             if end <= len(data):
-                self._reader.offset = end
+                self._offset = end
                 return data[start:end]
-        found = self._reader.unsigned(1, f"{field}.tag")
+        reader = Reader(data, self._name)
+        reader.offset = self._offset
+        found = reader.unsigned(1, f"{field}.tag")
         if found != tag:
-            raise self.malformed(field, f"has the tag {found:#04x}, must have {tag:#04x}")
-        return self._reader.take(self._length(field), field)
+            raise reader.malformed(field, f"has the tag {found:#04x}, must have {tag:#04x}")
+        content = reader.take(_length(reader, field), field)
+        self._offset = reader.offset
+        return content
 
     def whole(self, tag: int, field: str) -> bytes:
         """The next element with its tag and length, as it was signed."""
-        start = self._reader.offset
+        start = self._offset
         self.element(tag, field)
-        return self._data[start : self._reader.offset]
+        return self._data[start : self._offset]
 
     def inside(self, tag: int, field: str) -> "DerReader":
         """A reader of the next element's content."""
@@ -124,19 +130,21 @@ class DerReader:
 
     def end(self) -> None:
         """Raises MalformedEvidence if bytes follow."""
-        self._reader.end()
+        if self._offset != len(self._data):
+            raise self.malformed("end", f"{self.remaining} bytes follow the structure")
 
-    def _length(self, field: str) -> int:
-        first = self._reader.unsigned(1, f"{field}.length")
-        if first < 0x80:
-            return first
-        size = first & 0x7F
-        if not 1 <= size <= _MAX_LENGTH_BYTES:
-            raise self.malformed(field, "has an indefinite length, or one of more than 3 bytes")
-        length = self._reader.unsigned(size, f"{field}.length")
-        if length < 0x80 or length < 1 << 8 * (size - 1):
-            raise self.malformed(field, "has a length that is not in its shortest form")
-        return length
+
+def _length(reader: Reader, field: str) -> int:
+    first = reader.unsigned(1, f"{field}.length")
+    if first < 0x80:
+        return first
+    size = first & 0x7F
+    if not 1 <= size <= _MAX_LENGTH_BYTES:
+        raise reader.malformed(field, "has an indefinite length, or one of more than 3 bytes")
+    length = reader.unsigned(size, f"{field}.length")
+    if length < 0x80 or length < 1 << 8 * (size - 1):
+        raise reader.malformed(field, "has a length that is not in its shortest form")
+    return length
 
 
 @functools.lru_cache(maxsize=256)
