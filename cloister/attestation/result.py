@@ -3,7 +3,7 @@
 A verdict is data that anyone can compute again. ``accepted`` is true only when every check was made and none failed.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -201,6 +201,15 @@ class Verdict:
         return canonical.encode(self.value())
 
 
+@dataclass(frozen=True)
+class Recorded:
+    """What one part of an appraisal recorded: its checks, the collateral that they relied on, and its result."""
+
+    checks: tuple[Check, ...]
+    used: tuple[Any, ...]
+    result: Any
+
+
 class Recorder:
     """Collects the checks of one verdict while they are made: each of ``names`` once, and no others.
 
@@ -216,6 +225,31 @@ class Recorder:
     def use(self, *collateral: object) -> None:
         """Notes parsed collateral that a check relies on, each once."""
         self.used += [one for one in collateral if not any(one is known for known in self.used)]
+
+    def part(self, make: Callable[[], Any]) -> Recorded:
+        """Calls ``make``, and returns what it recorded, to be repeated in another verdict with the same inputs."""
+        before = {name for name, check in self._checks.items() if check is not None}
+        outer, self.used = self.used, []
+        try:
+            result = make()
+        finally:
+            inner, self.used = self.used, outer
+            self.use(*inner)
+        made = tuple(check for name, check in self._checks.items() if check is not None and name not in before)
+        return Recorded(made, tuple(inner), result)
+
+    def repeat(self, part: Recorded) -> None:
+        """Records the checks of ``part``, which another recorder with the same catalogue made."""
+        for check in part.checks:
+            if self._checks.get(check.name, _UNKNOWN) is not None:
+                raise AttestationError(f"The check {check.name} was recorded twice or is unknown: nothing is accepted.")
+            self._checks[check.name] = check
+        self.use(*part.used)
+
+    @property
+    def catalogue(self) -> Mapping[str, CheckInfo]:
+        """The descriptions of the checks."""
+        return self._catalogue
 
     def record(self, name: str, passed: bool, expected: str, found: str) -> bool:
         """Records a check that was made. Returns ``passed``."""

@@ -1,17 +1,21 @@
 """What a verifier keeps between appraisals: parsed certificates, revocation lists and endorsements, by their bytes.
 
 A parsed object is a function of its bytes alone, and it remembers under which keys its own signature is valid
-(``x509/signers.py``), which depends on nothing but bytes either. No verdict and no check is kept: which chain leads to
-which anchor, every date, revocation and the policy are judged again in every appraisal.
+(``x509/signers.py``), which depends on nothing but bytes either. Checks are kept only for an appraisal with all the
+same inputs: bytes, certificates, lists, anchors, policy and time (``snp/verify.py`` says which). At another time, or
+with one more list, everything is judged again; no verdict is kept.
 """
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
+
+from cloister.attestation.result import Recorded
 
 _MAX_BYTES = 16 * 1024 * 1024
 _MAX_ENTRIES = 4096
+_MAX_PARTS = 1024
 
 _Value = TypeVar("_Value")
 
@@ -25,6 +29,7 @@ class VerificationCache:
 
     def __init__(self) -> None:
         self._parsed: OrderedDict[tuple[str, bytes], Any] = OrderedDict()
+        self._parts: OrderedDict[Hashable, tuple[object, Recorded]] = OrderedDict()
         self._bytes = 0
         self._lock = threading.Lock()
 
@@ -47,3 +52,20 @@ class VerificationCache:
                 (_, dropped), _ = self._parsed.popitem(last=False)
                 self._bytes -= len(dropped)
         return value
+
+    def part(self, key: Hashable, inputs: object, make: Callable[[], Recorded]) -> tuple[Recorded, bool]:
+        """What is recorded for ``key``, and whether ``make`` recorded it now.
+
+        ``key`` names every input of ``make``, by its value or, for what never changes, by its identity. ``inputs`` are
+        the latter: they are kept, so that no other object gets their identity.
+        """
+        with self._lock:
+            if key in self._parts:
+                self._parts.move_to_end(key)
+                return self._parts[key][1], False
+        recorded = make()
+        with self._lock:
+            self._parts[key] = (inputs, recorded)
+            if len(self._parts) > _MAX_PARTS:
+                self._parts.popitem(last=False)
+        return recorded, True

@@ -11,7 +11,7 @@ it, the verdict lists it as well (``unsigned.py``).
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -31,7 +31,7 @@ from cloister.attestation.collateral_source import (
 )
 from cloister.attestation.errors import CollateralError, MalformedEvidence
 from cloister.attestation.gcp.endorsement import LaunchEndorsement
-from cloister.attestation.result import Skipped, Used
+from cloister.attestation.result import Recorded, Skipped, Used
 from cloister.attestation.snp.certificates import EndorsementCertificate, is_endorsement
 from cloister.attestation.tdx.tcb_info import QeIdentity, TcbInfo
 from cloister.attestation.x509.certificate import Certificate
@@ -99,6 +99,10 @@ class UsableCollateral:
     def parsed(self, kind: str, content: bytes, parse: Callable[[bytes], _Value]) -> _Value:
         """``parse(content)``, from an earlier appraisal if there was one; ``kind`` stands for ``parse``."""
         return self._cache.parsed(kind, content, parse)
+
+    def part(self, key: Hashable, inputs: object, make: Callable[[], Recorded]) -> tuple[Recorded, bool]:
+        """What is recorded for these inputs, and whether ``make`` recorded it in this appraisal."""
+        return self._cache.part(key, inputs, make)
 
     def parse_certificate(self, der: bytes, field: str) -> Certificate:
         """``Certificate.parse``, once for each certificate, in however many parts of the evidence it stands."""

@@ -39,6 +39,7 @@ def check_snp(
         anchors=appraisal.anchors(AMD),
         chip_ids=instances.chip_ids if instances else (),
         vmpl=vmpl,
+        cache=appraisal.collateral,
     )
 
 

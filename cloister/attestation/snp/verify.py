@@ -4,14 +4,15 @@ The same for every platform that has a report. The caller says what report data 
 binds and identifies its image in its own way.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from datetime import datetime
+from typing import Protocol
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 
-from cloister.attestation.result import NONE_NAMED, Recorder
+from cloister.attestation.result import NONE_NAMED, Recorded, Recorder
 from cloister.attestation.roots import Anchor
 from cloister.attestation.snp import clouds
 from cloister.attestation.snp.certificates import EndorsementCertificate
@@ -20,13 +21,22 @@ from cloister.attestation.snp.checks import CERTIFIED_ELSEWHERE, WITHOUT_ISSUER,
 from cloister.attestation.snp.collateral import AmdCollateral
 from cloister.attestation.snp.policy import VMPL, SnpPolicy, check_guest, check_platform, check_tcb
 from cloister.attestation.snp.products import ProductLine
-from cloister.attestation.snp.report import SigningKey, SnpReport
+from cloister.attestation.snp.report import SIGNED_SIZE, SigningKey, SnpReport
 from cloister.attestation.x509.signers import Signers
 
 _MAX_ENDORSEMENTS = 8
+_REPORT_DATA, _MEASUREMENT = 0x50, 0x90  # between these is the report data
 _SHA384 = ec.ECDSA(hashes.SHA384())
 # A report of version 2 does not name its processor; Turin never had such firmware.
 _WITHOUT_CPUID = (ProductLine.MILAN, ProductLine.GENOA)
+
+
+class PartCache(Protocol):
+    """What earlier appraisals recorded."""
+
+    def part(self, key: Hashable, inputs: object, make: Callable[[], Recorded]) -> tuple[Recorded, bool]:
+        """What is recorded for ``key``, and whether ``make`` recorded it now; ``inputs`` keep their identity."""
+        ...
 
 
 def check_report(
@@ -40,15 +50,54 @@ def check_report(
     anchors: Sequence[Anchor],
     chip_ids: Sequence[bytes] = (),
     vmpl: int = VMPL,
+    cache: PartCache | None = None,
 ) -> dict[str, str]:
     """Records every check of ``SNP_NAMES`` and returns claims about the machine.
 
     ``report_data`` are the 64 bytes that the report must carry, None to skip that check. ``anchors`` are AMD's.
     ``chip_ids`` are the chips that the policy accepts, any chip if empty. ``vmpl`` is the level that must have
-    requested the report.
+    requested the report. ``cache`` has what was recorded for a report that differs in report data and signature only.
     """
     signatures: Signers[bool] = Signers()
     leaf = find_leaf(report, collateral.leaves, signatures)
+    if leaf is None:
+        checks.not_applicable("snp-signature", "the certificate of the signing key is absent")
+    else:
+        signed = _signed(report, leaf, signatures)
+        checks.record("snp-signature", signed, f"valid under the key of the {leaf.kind.name}", _valid(signed))
+    if report_data is None:
+        checks.not_applicable("snp-report-data", "you named no report data", report.report_data.hex())
+    else:
+        checks.equal("snp-report-data", report_data, report.report_data)
+
+    def rest() -> Recorded:
+        return checks.part(lambda: _check_rest(checks, report, leaf, collateral, section, at, anchors, chip_ids, vmpl))
+
+    if cache is None:
+        return dict(rest().result)
+    # All inputs of the rest. What is named by its identity never changes: a policy and parsed collateral are frozen.
+    inputs = (leaf, collateral.issuers, collateral.lists, section, checks.catalogue)
+    identities = (id(leaf), *map(id, collateral.issuers), None, *map(id, collateral.lists), None, id(section))
+    data = (report.data[:_REPORT_DATA], report.data[_MEASUREMENT:SIGNED_SIZE])
+    key = (data, identities, id(checks.catalogue), at, tuple(anchors), tuple(chip_ids), vmpl)
+    recorded, is_new = cache.part(key, inputs, rest)
+    if not is_new:
+        checks.repeat(recorded)
+    return dict(recorded.result)
+
+
+def _check_rest(
+    checks: Recorder,
+    report: SnpReport,
+    leaf: EndorsementCertificate | None,
+    collateral: AmdCollateral,
+    section: SnpPolicy,
+    at: datetime,
+    anchors: Sequence[Anchor],
+    chip_ids: Sequence[bytes],
+    vmpl: int,
+) -> dict[str, str]:
+    """Every check that depends neither on the report data nor on the signature. Returns the claims."""
     least = section.minimum_report_version
     checks.record("snp-report-version", report.version >= least, f"at least {least}", str(report.version))
     allowed = (SigningKey.VCEK, SigningKey.VLEK) if section.allow_vlek else (SigningKey.VCEK,)
@@ -72,11 +121,7 @@ def check_report(
     check_period(checks, chain, at)
     listed = check_revocation(checks, chain, collateral.lists, section, at)
 
-    _check_leaf(checks, report, leaf, line, section, signatures)
-    if report_data is None:
-        checks.not_applicable("snp-report-data", "you named no report data", report.report_data.hex())
-    else:
-        checks.equal("snp-report-data", report_data, report.report_data)
+    _check_leaf(checks, report, leaf, line, section)
     if chip_ids:
         chip = report.chip(line) if line else report.chip_id
         found = chip.hex() if any(chip) else "absent: the host masks it"
@@ -142,15 +187,12 @@ def _check_leaf(
     leaf: EndorsementCertificate | None,
     line: ProductLine | None,
     section: SnpPolicy,
-    signatures: Signers[bool],
 ) -> None:
-    """The certified key made the signature, and the certificate is for this chip or cloud and this TCB version."""
+    """The certificate is for this chip or cloud and this TCB version."""
     if leaf is None:
-        for name in ("snp-signature", "snp-chip", "snp-certificate-tcb"):
+        for name in ("snp-chip", "snp-certificate-tcb"):
             checks.not_applicable(name, "the certificate of the signing key is absent")
         return
-    signed = _signed(report, leaf, signatures)
-    checks.record("snp-signature", signed, f"valid under the key of the {leaf.kind.name}", _valid(signed))
     if line is None:
         for name in ("snp-chip", "snp-certificate-tcb"):
             checks.not_applicable(name, "the layout of an unknown product is not known")
