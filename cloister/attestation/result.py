@@ -3,6 +3,7 @@
 A verdict is data that anyone can compute again. ``accepted`` is true only when every check was made and none failed.
 """
 
+import functools
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -155,7 +156,7 @@ class Verdict:
         """Whether no check failed."""
         return not self.failures
 
-    @property
+    @functools.cached_property
     def failures(self) -> tuple[Check, ...]:
         """All failed checks, in order."""
         return tuple(check for check in self.checks if check.outcome is CheckOutcome.FAILED)
@@ -203,9 +204,9 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Recorded:
-    """What one part of an appraisal recorded: its checks, the collateral that they relied on, and its result."""
+    """What one part of an appraisal recorded: its checks by name, the collateral that they relied on, its result."""
 
-    checks: tuple[Check, ...]
+    checks: Mapping[str, Check]
     used: tuple[Any, ...]
     result: Any
 
@@ -235,15 +236,16 @@ class Recorder:
         finally:
             inner, self.used = self.used, outer
             self.use(*inner)
-        made = tuple(check for name, check in self._checks.items() if check is not None and name not in before)
+        made = {name: check for name, check in self._checks.items() if check is not None and name not in before}
         return Recorded(made, tuple(inner), result)
 
     def repeat(self, part: Recorded) -> None:
         """Records the checks of ``part``, which another recorder with the same catalogue made."""
-        for check in part.checks:
-            if self._checks.get(check.name, _UNKNOWN) is not None:
-                raise AttestationError(f"The check {check.name} was recorded twice or is unknown: nothing is accepted.")
-            self._checks[check.name] = check
+        names = part.checks.keys()
+        if not names <= self._checks.keys() or any(map(self._checks.get, names)):
+            listed = ", ".join(names)
+            raise AttestationError(f"One of {listed} was recorded twice or is unknown: nothing is accepted.")
+        self._checks.update(part.checks)
         self.use(*part.used)
 
     @property

@@ -11,11 +11,9 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
 
-from cloister.attestation.result import Recorded
-
 _MAX_BYTES = 16 * 1024 * 1024
 _MAX_ENTRIES = 4096
-_MAX_PARTS = 1024
+_MAX_PARTS = 4096
 
 _Value = TypeVar("_Value")
 
@@ -29,7 +27,7 @@ class VerificationCache:
 
     def __init__(self) -> None:
         self._parsed: OrderedDict[tuple[str, bytes], Any] = OrderedDict()
-        self._parts: OrderedDict[Hashable, tuple[object, Recorded]] = OrderedDict()
+        self._parts: OrderedDict[Hashable, tuple[object, Any]] = OrderedDict()
         self._bytes = 0
         self._lock = threading.Lock()
 
@@ -53,8 +51,8 @@ class VerificationCache:
                 self._bytes -= len(dropped)
         return value
 
-    def part(self, key: Hashable, inputs: object, make: Callable[[], Recorded]) -> tuple[Recorded, bool]:
-        """What is recorded for ``key``, and whether ``make`` recorded it now.
+    def part(self, key: Hashable, inputs: object, make: Callable[[], _Value]) -> tuple[_Value, bool]:
+        """What ``make`` returned for ``key``, and whether it did so now.
 
         ``key`` names every input of ``make``, by its value or, for what never changes, by its identity. ``inputs`` are
         the latter: they are kept, so that no other object gets their identity.
@@ -63,9 +61,9 @@ class VerificationCache:
             if key in self._parts:
                 self._parts.move_to_end(key)
                 return self._parts[key][1], False
-        recorded = make()
+        value = make()
         with self._lock:
-            self._parts[key] = (inputs, recorded)
+            self._parts[key] = (inputs, value)
             if len(self._parts) > _MAX_PARTS:
                 self._parts.popitem(last=False)
-        return recorded, True
+        return value, True

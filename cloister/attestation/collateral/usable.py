@@ -13,6 +13,7 @@ it, the verdict lists it as well (``unsigned.py``).
 import hashlib
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 from cloister.attestation.collateral.cache import VerificationCache
@@ -135,13 +136,18 @@ class UsableCollateral:
 
     def _used(self, value: Parsed) -> Used:
         kind = kind_of(value)
-        name, until = describe(value)
         item = next((one for one in self._parsed.get(kind, ()) if one.value is value), None)
-        content = item.content if item is not None else encoded(value)
+
+        def facts() -> tuple[str, datetime | None, bytes]:
+            content = item.content if item is not None else encoded(value)
+            return (*describe(value), hashlib.sha256(content).digest())
+
+        # What was parsed from some bytes has these bytes: the item's own, or the part that is in another structure.
+        (name, until, digest), _ = self._cache.part(("used", id(value), item is None), value, facts)
         origin = Origin(EVIDENCE)
         if item is not None and item.brought and self._brought is not None:
-            origin = self._brought.origin(kind, content) or Origin(CALLER)
-        return Used(kind, name, hashlib.sha256(content).digest(), origin.source, origin.place, until)
+            origin = self._brought.origin(kind, item.content) or Origin(CALLER)
+        return Used(kind, name, digest, origin.source, origin.place, until)
 
     @property
     def skipped(self) -> tuple[Skipped, ...]:

@@ -7,6 +7,7 @@ table 23 (ATTESTATION_REPORT), with PLATFORM_INFO and the format of signatures b
 
 import functools
 import hashlib
+import struct
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Self
@@ -67,8 +68,20 @@ FIELDS = (
 )
 """Table 23: name, offset and size; an asterisk marks byte strings, all others are integers."""
 
-# name, offset, end, whether it is an integer
-_SLICES = tuple((name.lstrip("*"), start, start + size, name[0] != "*") for name, start, size in FIELDS)
+
+def _layout() -> tuple[struct.Struct, tuple[str, ...]]:
+    """All fields at once, and their names. Integers too long for a format are read as bytes."""
+    text, names, end = "<", [], 0
+    for name, offset, size in FIELDS:
+        form = {1: "B", 4: "I", 8: "Q"}.get(size) if name[0] != "*" else None
+        text += f"{offset - end}x{form or f'{size}s'}"
+        names.append(name.lstrip("*"))
+        end = offset + size
+    return struct.Struct(text), tuple(names)
+
+
+_STRUCT, _NAMES = _layout()
+_SIGNATURE = ("signature_r", "signature_s")
 
 # Must be zero: the versions that reserve it, offset, size.
 _RESERVED = (
@@ -171,12 +184,11 @@ class SnpReport:
         """From exactly 1184 bytes. Raises MalformedEvidence, also for reserved bytes that are not zero."""
         if len(data) != SIZE:
             raise _malformed("size", 0, f"has {len(data)} bytes, must have {SIZE}")
-        values: dict[str, Any] = {}
-        data = bytes(data)
-        for name, start, end, is_integer in _SLICES:
-            content = data[start:end]
-            values[name] = int.from_bytes(content, "little") if is_integer else content
-        report = cls(data=data, **values)
+        values: dict[str, Any] = dict(zip(_NAMES, _STRUCT.unpack_from(data), strict=True))
+        for name in _SIGNATURE:
+            values[name] = int.from_bytes(values[name], "little")
+        report = object.__new__(cls)  # as __init__ would, which sets each of the forty members of a frozen class alone
+        report.__dict__.update(values, data=bytes(data))
         if report.version not in VERSIONS:
             raise _malformed("version", 0, f"is {report.version}, only 2 to 5 are known")
         for offset, end in _RESERVED_IN[report.version]:
