@@ -21,13 +21,13 @@ A TDX quote (`tdx`), with what Intel's service has for it:
 
 An HCL report of Azure (`azure-snp`), with a quote of its vTPM and the certificates of the processor's key:
 
-    raw = RawHcl(hcl_report, attest, signature, pcrs)
+    raw = RawHcl(hcl_report, quote=SignedRegisters(attest, signature, pcrs))
     known = InMemory({"certificate": certificates, "crl": (crl,)})
     verdict = verify_raw(raw, policy, report_data=expected, at=now, collateral=known)
 
 The same on TDX (`azure-tdx`), with the TDX quote:
 
-    raw = RawHcl(hcl_report, attest, signature, pcrs, quote)
+    raw = RawHcl(hcl_report, tdx_quote, SignedRegisters(attest, signature, pcrs))
     known = InMemory({"tcb-info": (tcb_info,), "qe-identity": (qe_identity,), "crl": crls, "certificate": certificates})
     verdict = verify_raw(raw, policy, report_data=expected, at=now, collateral=known)
 

@@ -26,7 +26,7 @@ from cloister.attestation.policy.document import not_for_evidence
 from cloister.attestation.policy.evidence_policy import EvidencePolicy, RawPlatform
 from cloister.attestation.raw_attachments import PREIMAGE, UNSIGNED, check_preimage, check_unsigned
 from cloister.attestation.raw_checks import RAW_CHECKS, RAW_SNP_NAMES, RAW_TDX_NAMES
-from cloister.attestation.raw_kinds import Raw, RawHcl, RawSnp, RawTdx, judged_of
+from cloister.attestation.raw_kinds import Raw, RawHcl, RawSnp, RawTdx, judged_of, logs_of
 from cloister.attestation.raw_log import RawLog, replayed
 from cloister.attestation.raw_tpm import QUOTE_NAMES, TPM_NAMES, RawTpm, check_log, check_tpm, registers
 from cloister.attestation.raw_verdict import NO_ROOT, RawVerdict
@@ -113,7 +113,7 @@ def verify_raw(
         usable.skipped,
         usable.used(checks.used),
     )
-    return explained(verdict, None)
+    return explained(verdict, logs_of(raw))
 
 
 def _platform_and_checks(raw: Raw, report: HclReport | None) -> tuple[RawPlatform, tuple[str, ...]]:

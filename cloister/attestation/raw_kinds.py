@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any, Self
 
-from cloister.attestation.raw_log import RawLog
+from cloister.attestation.raw_log import EventLogs, RawLog
 from cloister.attestation.raw_tpm import RawTpm, SignedRegisters
 from cloister.attestation.tdx.quote import size_of
 
@@ -93,6 +93,17 @@ def judged_of(raw: Raw) -> tuple[Judged, ...]:
     quote = (Judged.of("tdx-quote", raw.tdx_quote[: size_of(raw.tdx_quote)]),) if raw.tdx_quote is not None else ()
     signed = (Judged.of("tpm-quote", raw.quote.attest),) if raw.quote is not None else ()
     return Judged.of("hcl-report", raw.report), *quote, *signed, *_of_log("boot-event-log", raw.event_log)
+
+
+def logs_of(raw: Raw) -> EventLogs:
+    """The event logs among ``raw``."""
+    if isinstance(raw, RawSnp):
+        return EventLogs(raw.tpm.event_log if raw.tpm else None)
+    if isinstance(raw, RawTdx):
+        return EventLogs(raw.tpm.event_log if raw.tpm else None, raw.ccel)
+    if isinstance(raw, RawLog):
+        return EventLogs(None, raw.data) if raw.is_ccel else EventLogs(raw.data)
+    return EventLogs(raw.event_log)
 
 
 def _of_tpm(raw: RawTpm | None) -> tuple[Judged, ...]:

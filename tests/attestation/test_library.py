@@ -93,7 +93,7 @@ def azure_tdx() -> dict[str, Any]:
     return {
         **of_intel(machine.intel),
         **quoted(evidence),
-        "quote": evidence.tdx_quote,
+        "tdx_quote": evidence.tdx_quote,
         "policy": evidence_policy(machine.policy()),
     }
 

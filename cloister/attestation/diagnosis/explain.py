@@ -9,6 +9,7 @@ from cloister.attestation.diagnosis.launch import explain_launch
 from cloister.attestation.diagnosis.registers import explain_pcr, explain_rtmr
 from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.evidence import Evidence
+from cloister.attestation.raw_log import EventLogs
 from cloister.attestation.result import Check
 from cloister.attestation.snp.launch import OvmfFirmware
 from cloister.attestation.tpm.ccel import Ccel
@@ -43,21 +44,20 @@ _Verdict = TypeVar("_Verdict", bound=Explainable)
 
 def explained(
     verdict: _Verdict,
-    evidence: Evidence | None,
+    evidence: Evidence | EventLogs,
     images: Sequence[ImageManifest] = (),
     firmware: Sequence[OvmfFirmware] = (),
 ) -> _Verdict:
     """``verdict`` with the likely causes of measurements that differ; its checks and its decision stay as they are.
 
-    ``evidence`` is what the verdict is on, with its event logs; None for a bare report or quote. ``images`` are
+    ``evidence`` is what the verdict is on, or the event logs of raw evidence. ``images`` are
     manifests that the caller trusts: they say what each event should be. ``firmware`` is tried for launch digests.
     """
     failures = verdict.failures
     if not failures:
         return verdict
     failed = frozenset(check.name for check in failures)
-    boot = _parsed(evidence.boot_event_log if evidence else None, EventLog.parse)
-    td = _parsed(evidence.ccel if evidence else None, Ccel.parse)
+    boot, td = _parsed(evidence.boot_event_log, EventLog.parse), _parsed(evidence.ccel, Ccel.parse)
     causes: list[Cause | None] = []
     for check in failures:
         if check.name.startswith("pcr-") and boot is not None:

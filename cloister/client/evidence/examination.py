@@ -114,7 +114,7 @@ def verify_evidence(
         verdict = _judged(given, policy, known, moment, report_data, roots)
         missing = _missing(given, known, verdict.failures)
         if explanation is not None:
-            verdict = explanation.of(verdict, given if isinstance(given, Evidence) else None)
+            verdict = explanation.of(verdict, given)
         return Examination(verdict, problems, missing)
     except MalformedEvidence as error:
         raise InputError(f"The evidence is malformed: {error.place}.") from error

@@ -8,6 +8,7 @@ from cloister import userfile
 from cloister.attestation.diagnosis.explain import Explainable, explained
 from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.evidence import Evidence
+from cloister.attestation.raw_kinds import Raw, logs_of
 from cloister.attestation.snp.launch import MAX_FIRMWARE, OvmfFirmware
 from cloister.client.files.image_file import load_image
 from cloister.errors import InputError
@@ -32,12 +33,13 @@ class Explanation:
             () if firmware is None else (_load_firmware(Path(firmware)),),
         )
 
-    def of(self, verdict: _Verdict, evidence: Evidence | None) -> _Verdict:
+    def of(self, verdict: _Verdict, evidence: Evidence | Raw) -> _Verdict:
         """``verdict`` with the likely causes of what failed; its checks and its decision stay as they are.
 
-        ``evidence`` is what it is on; None for a bare report or quote.
+        ``evidence`` is what it is on.
         """
-        return explained(verdict, evidence, self.images, self.firmware)
+        given = evidence if isinstance(evidence, Evidence) else logs_of(evidence)
+        return explained(verdict, given, self.images, self.firmware)
 
 
 def _load_firmware(path: Path) -> OvmfFirmware:

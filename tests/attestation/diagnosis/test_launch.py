@@ -12,6 +12,7 @@ import pytest
 from cloister.attestation.cause import Likely
 from cloister.attestation.diagnosis.explain import explained
 from cloister.attestation.errors import MalformedEvidence
+from cloister.attestation.raw_log import EventLogs
 from cloister.attestation.snp.launch import MODELS, KernelHashes, OvmfFirmware
 from cloister.attestation.testkit import Processor, SnpMachine
 from cloister.protocol.imagemanifest import ImageManifest, ImageOutput
@@ -154,4 +155,4 @@ def test_firmware_without_a_page_for_hashes_takes_no_kernel() -> None:
     assert not plain.takes_hashes
     with pytest.raises(MalformedEvidence, match="no page for the hashes"):
         plain.digest(KernelHashes(KERNEL))
-    assert explained(SimpleNamespace(failures=()), None, [image()], [plain]) is not None
+    assert explained(SimpleNamespace(failures=()), EventLogs(), [image()], [plain]) is not None
