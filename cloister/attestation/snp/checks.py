@@ -122,7 +122,8 @@ SNP_CHECKS: Mapping[str, CheckInfo] = MappingProxyType(
         "snp-vmpl": CheckInfo(
             "The privilege level (VMPL) that requested the report",
             Failure(
-                FailureKind.SETTING, "More privileged code in the guest can impersonate it: ask for a report of 0."
+                FailureKind.SETTING,
+                "More privileged code may have asked for it: ask for a report of the level that must.",
             ),
         ),
         "snp-debug": CheckInfo("The right to debug in the guest policy", _OPEN_TO_HOST),

@@ -333,6 +333,14 @@ def test_error_lists_every_failure_with_expected_found_and_advice(machine: Local
     assert caught.value.exit_code == 3
 
 
+def test_verdict_on_a_machine_with_a_scratch_disk_is_as_its_schema_says(machine: LocalMachine) -> None:
+    verdict = good(machine).verdict()
+    claims = verdict.claims
+    configuration = dataclasses.replace(claims.boot_configuration, scratch=2**30)
+    with_scratch = dataclasses.replace(verdict, claims=dataclasses.replace(claims, boot_configuration=configuration))
+    schema.validate("verdict", with_scratch.value(), what="The verdict")
+
+
 def test_evidence_without_a_manifest_is_accepted_if_none_is_demanded() -> None:
     machine = LocalMachine.create(AT)
     evidence = machine.session(nonce=SESSION.nonce, tls_key_digest=b"t" * 32, hpke_key_digest=b"h" * 32)
