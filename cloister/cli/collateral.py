@@ -11,6 +11,7 @@ from cloister.cli.shell.command_line import program
 from cloister.cli.shell.options import COLLATERAL, JSON
 from cloister.cli.shell.settings import Settings, party_verb
 from cloister.errors import InputError
+from cloister.protocol import names
 from cloister.units import local_time
 
 if TYPE_CHECKING:
@@ -55,7 +56,8 @@ def _report(settings: Settings, folder: Path, filled: "FilledFolder") -> None:
         show.note(problem)
     _show(settings, filled.written)
     if not settings.json:
-        print(f"{len(filled.written)} new in {folder}. Use it: {program()} verify-evidence ... --collateral {folder}")
+        print(f"{len(filled.written)} new in {folder}.")
+        print(f"Use it: {program()} verify-evidence FILE... --collateral {names.quoted(str(folder))}")
 
 
 def _show(settings: Settings, kept: Sequence["KeptCollateral"]) -> None:
