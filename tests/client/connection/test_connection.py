@@ -13,6 +13,7 @@ import pytest
 from agent_runtime.rpc.keys import TlsIdentity
 from cloister import endpoint
 from cloister.attestation.binding import SessionBinding
+from cloister.attestation.collateral.issuers import amd_issuers
 from cloister.attestation.collateral_source import CERTIFICATE, CRL, InMemory
 from cloister.attestation.evidence import Evidence, Platform
 from cloister.attestation.policy.policy import LocalPolicy, Policy
@@ -355,17 +356,17 @@ def test_missing_collateral_is_fetched_from_the_vendors(server: Server, asking: 
 
     assert [path.partition("?")[0].rpartition("/")[2] for path in server.asked] == [
         snp.processor.chip_id.hex(),
-        "cert_chain",
         "crl",
     ]
-    assert len(problems) == 2
+    assert len(problems) == 1
     assert list(sources.items(CRL)) == [snp.crls[0]]
-    assert list(sources.items(CERTIFICATE)) == [b"held"]
+    assert list(sources.items(CERTIFICATE)) == [b"held", *amd_issuers().items(CERTIFICATE)]
 
 
 def test_vendors_are_not_asked_by_default(server: Server, asking: Asking) -> None:
     evidence = dataclasses.replace(SnpMachine.create_at(asking.now).evidence(BINDING), collateral=())
     vendors = CollateralSources(services=Services(keys=server.address))
 
-    assert vendors.for_evidence(evidence) == (vendors.held, ())
+    sources, problems = vendors.for_evidence(evidence)
+    assert (list(sources.items(CERTIFICATE)), problems) == (list(amd_issuers().items(CERTIFICATE)), ())
     assert server.asked == []
