@@ -1,6 +1,7 @@
 """Exit codes and messages of `verify-evidence`, and `policy --from-evidence`."""
 
 import datetime
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -8,7 +9,10 @@ from pathlib import Path
 import pytest
 
 from cloister.attestation.binding import SessionBinding
-from cloister.attestation.testkit import LocalMachine, SnpMachine, evidence_policy
+from cloister.attestation.testkit import LocalMachine, SnpMachine, SoftwareTpm, evidence_policy
+from cloister.attestation.testkit.event_log import encode_event_log
+from cloister.attestation.testkit.machine import BOOT_EVENTS
+from cloister.attestation.tpm.structures import sized
 from cloister.protocol.imagemanifest import ImageManifest
 from tests.shared_files import VECTORS
 
@@ -232,3 +236,53 @@ def test_large_file_is_not_read_completely(cloister, tmp_path: Path, local: Loca
 
     assert done.code == 2
     assert f"has more than {2 * MIB if option == '--evidence' else MIB} bytes." in done.err
+
+
+def raw_policy(tmp_path: Path) -> Path:
+    """A policy for quotes of TPMs alone."""
+    path = tmp_path / "tpm.json"
+    path.write_text(json.dumps({"version": 1, "kind": "evidence", "platforms": ["tpm"]}))
+    return path
+
+
+def test_log_alone_is_printed_and_exits_with_3(cloister, tmp_path: Path) -> None:
+    (tmp_path / "log").write_bytes(encode_event_log(BOOT_EVENTS).ljust(4096, b"\xff"))
+    done = cloister("verify-evidence", tmp_path / "log", "--policy", raw_policy(tmp_path))
+
+    assert done.code == 3
+    assert "PCR 4  EV_EFI_BOOT_SERVICES_APPLICATION" in done.out
+    assert "no one signs a log" in done.out
+    assert done.out.splitlines()[-1].endswith(": boot-event-log failed")
+    asked = cloister("verify-evidence", tmp_path / "log", "--policy", raw_policy(tmp_path), "--report-data", "00" * 64)
+    assert asked.code == 2 and "Omit --report-data" in asked.err
+
+
+def test_quote_under_a_named_key_is_signed_and_not_genuine(cloister, tmp_path: Path) -> None:
+    tpm = SoftwareTpm.create()
+    pcrs = [bytes([index]) * 32 for index in range(16)]
+    attest = tpm.attest(pcrs, b"nonce").marshal()
+    files = {"m": attest, "s": tpm.sign(attest), "o": b"".join(pcrs), "u": sized(tpm.public().marshal())}
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    words = ("verify-evidence", *(tmp_path / name for name in files), "--policy", raw_policy(tmp_path))
+    done = cloister(*words, "--report-data", b"nonce".hex())
+
+    assert (done.code, done.err) == (0, "")
+    assert "SIGNED by the key that you named, which shows no machine" in done.out.splitlines()[-1]
+    assert "identity vouched for by no one" in done.out
+    found = json.loads(cloister(*words, "--json").out)
+    assert (found["genuine"], found["identity_root"], found["platform"]) == (False, "none", "tpm")
+    assert found["judged"][0] == {
+        "what": "tpm-quote",
+        "sha256": hashlib.sha256(attest).hexdigest(),
+        "size": len(attest),
+    }
+    assert cloister(*words, "--report-data", "00").code == 3
+
+
+def test_file_with_a_block_of_pem_inside_is_refused(cloister, tmp_path: Path) -> None:
+    (tmp_path / "note").write_bytes(b"-----BEGIN\nsee -----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
+    done = cloister("verify-evidence", tmp_path / "note", "--policy", raw_policy(tmp_path))
+
+    assert done.code == 2
+    assert "note looks like" in done.err and "PEM" in done.err
