@@ -21,8 +21,9 @@ from cloister.units import parse_time
         KEY.described("file of the key that signs an EAR (default: $CLOISTER_KEY)"),
     ],
     help={
-        "files": "evidence of `attest --save`, a SEV-SNP report, a TDX quote, or an HCL report with a quote; and the "
-        "files that belong to it, such as certificates",
+        "files": "evidence of `attest --save`, a SEV-SNP report, a TDX quote, an HCL report, a quote of a TPM or a "
+        "log, as bytes, hex, base64 or as another tool wrote it (docs/evidence-files.md); and the files that "
+        "belong to it, such as certificates",
         "format": FORMAT_HELP,
         "at": "appraise as of this time, such as 2026-01-31T12:00:00Z or 2026-01-31 12:00+02:00, or as of the end of a "
         "day in UTC, such as 2026-01-31 (default: now)",
@@ -38,7 +39,7 @@ def verify_evidence(
     report_data: str | None = None,
     format: str | None = None,
 ) -> None:
-    """Appraise recorded evidence offline: what `attest` saved, or a bare SEV-SNP report, TDX quote or HCL report."""
+    """Appraise recorded evidence offline: what `attest` saved, or a bare report, quote or log."""
     form = chosen_format(settings, format)
     moment = parse_time(at, "--at") if at is not None else None
     expected = client.parse_report_data(report_data) if report_data is not None else None
