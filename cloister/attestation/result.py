@@ -11,6 +11,7 @@ from typing import Any
 
 from cloister.attestation.cause import Cause
 from cloister.attestation.checkinfo import CheckInfo, Failure
+from cloister.attestation.collateral_use import Skipped, Used
 from cloister.attestation.errors import AttestationError
 from cloister.attestation.outcomes import Check, CheckOutcome, failed_names, sentences
 from cloister.errors import ProofError
@@ -19,57 +20,6 @@ from cloister.protocol.bootconfig import BootConfiguration
 
 NONE_NAMED = "one that the policy names, and it names none"
 """The expected value of a check against an empty list of the policy: no value passes."""
-
-
-@dataclass(frozen=True)
-class Skipped:
-    """An item of collateral that was ignored.
-
-    kind: one of ``collateral_source.COLLATERAL_KINDS``.
-    digest: SHA-256 of its bytes.
-    brought: true if the caller brought it, false if the evidence carried it.
-    reason: what is wrong with it.
-    """
-
-    kind: str
-    digest: bytes
-    brought: bool
-    reason: str
-
-    def value(self) -> dict[str, str]:
-        """The JSON value."""
-        source = "caller" if self.brought else "evidence"
-        return {"kind": self.kind, "sha256": self.digest.hex(), "source": source, "reason": self.reason}
-
-
-@dataclass(frozen=True)
-class Used:
-    """An item of collateral that the verdict relies on.
-
-    kind: one of ``collateral_source.COLLATERAL_KINDS``.
-    name: what it is, in words.
-    digest: SHA-256 of its bytes.
-    source: which copy it is, one of ``collateral_source.ORIGINS``; ``place`` names file or address, if it has one.
-    until: when it expires (aware); None if it does not.
-    """
-
-    kind: str
-    name: str
-    digest: bytes
-    source: str
-    place: str
-    until: datetime | None
-
-    def value(self) -> dict[str, str]:
-        """The JSON value; what is absent is omitted."""
-        return {
-            "kind": self.kind,
-            "name": self.name,
-            "sha256": self.digest.hex(),
-            "source": self.source,
-            **({"place": self.place} if self.place else {}),
-            **({"until": canonical.to_time(self.until)} if self.until is not None else {}),
-        }
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,8 @@
 Source: "SEV Secure Nested Paging Firmware ABI Specification", AMD publication 56860, revision 1.58: section 7.3,
 table 23 (ATTESTATION_REPORT), with PLATFORM_INFO and the format of signatures by ECDSA P-384 with SHA-384; section 4.3
 (guest policy). All integers are little endian. A new version adds fields in reserved places; it moves none.
+
+Long because one structure, with the names of its bits, stands in one place.
 """
 
 import functools
