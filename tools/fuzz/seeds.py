@@ -36,6 +36,7 @@ from cloister.attestation.testkit import (
     encode_event_log,
     evidence_policy,
 )
+from cloister.attestation.testkit.firmware import encode_firmware
 from cloister.attestation.testkit.google import Google, instance_info
 from cloister.attestation.testkit.microsoft import Paravisor, encode_hcl_report
 from cloister.attestation.tpm import structures
@@ -112,6 +113,7 @@ def _amd() -> dict[str, dict[str, bytes]]:
     cloud = Processor.create(SINCE, kind=SigningKey.VLEK, amd=milan.amd)
     return {
         "snp-report": {"milan": milan.report(), "turin": turin.report(), "version-2": milan.report(version=2)},
+        "snp-firmware": {"ovmf": encode_firmware(pages=1)},
         "snp-certificates": {"vcek": milan.table(), "vlek": cloud.table()},
         "snp-endorsement-key": {
             "milan": milan.certificate,

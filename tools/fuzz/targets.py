@@ -221,6 +221,15 @@ def snp_report(data: bytes) -> None:
         SnpReport.parse(data)
 
 
+def snp_firmware(data: bytes) -> None:
+    """OVMF with SEV-SNP metadata."""
+    from cloister.attestation.snp.launch import KernelHashes, OvmfFirmware
+
+    with _refusals():
+        firmware = OvmfFirmware.parse(data)
+        firmware.digest(KernelHashes(bytes(32)) if firmware.takes_hashes else None)
+
+
 def snp_certificates(data: bytes) -> None:
     """The certificate table of the GHCB."""
     from cloister.attestation.snp.table import CertificateTable
@@ -425,6 +434,7 @@ TARGETS: Mapping[str, Callable[[bytes], None]] = {
         tpm_rsa_signature,
         tpm_rsa_public,
         snp_report,
+        snp_firmware,
         snp_certificates,
         snp_endorsement_key,
         revocation_list,

@@ -2,10 +2,8 @@
 
 import dataclasses
 import hashlib
-import struct
 from pathlib import Path
 from types import SimpleNamespace
-from uuid import UUID
 
 import pytest
 
@@ -15,41 +13,11 @@ from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.raw_log import EventLogs
 from cloister.attestation.snp.launch import MODELS, KernelHashes, OvmfFirmware
 from cloister.attestation.testkit import Processor, SnpMachine
+from cloister.attestation.testkit.firmware import GUIDS, SECTIONS, encode_firmware
 from cloister.protocol.imagemanifest import ImageManifest, ImageOutput
 from tests.attestation.clouds import AT, BINDING, MANIFEST, Case
 
-_GUIDS = {
-    "footer": UUID("96b582de-1fb2-45f7-baea-a366c55a082d"),
-    "hashes": UUID("7255371f-3a3b-4b04-927b-1da6efa8d454"),
-    "reset": UUID("00f771de-1a7e-4fcb-890e-68c77e2fb44e"),
-    "metadata": UUID("dc886566-984a-4798-a75e-5585a7bf67cc"),
-}
-SECTIONS = (
-    (0x800000, 0x9000, 1),
-    (0x80A000, 0x3000, 1),
-    (0x80D000, 0x1000, 2),
-    (0x80E000, 0x1000, 3),
-    (0x810000, 0x1000, 0x10),
-)
-
-
-def ovmf(sections: tuple[tuple[int, int, int], ...] = SECTIONS, *, fill: bytes = b"code", pages: int = 4) -> bytes:
-    """A firmware with the tables of OVMF and nothing else."""
-    size = pages * 4096
-    metadata = b"ASEV" + struct.pack("<III", 16 + 12 * len(sections), 1, len(sections))
-    metadata += b"".join(struct.pack("<III", *one) for one in sections)
-
-    def entry(name: str, data: bytes) -> bytes:
-        return data + struct.pack("<H", len(data) + 18) + _GUIDS[name].bytes_le
-
-    entries = entry("metadata", struct.pack("<I", size - 64)) + entry("reset", struct.pack("<I", 0x80B004))
-    entries += entry("hashes", struct.pack("<II", 0x810C00, 0x400))
-    table = entries + struct.pack("<H", len(entries) + 18) + _GUIDS["footer"].bytes_le
-    body = (fill * size)[:64] + metadata
-    return body + (fill * size)[: size - len(body) - len(table) - 32] + table + bytes(32)
-
-
-FIRMWARE = OvmfFirmware.parse(ovmf())
+FIRMWARE = OvmfFirmware.parse(encode_firmware())
 KERNEL = hashlib.sha256(b"the UKI").digest()
 
 
@@ -64,7 +32,7 @@ def digest(
     return list(firmware.launch_digests(start, MODELS[model], processors))[-1]
 
 
-OTHER_FIRMWARE = OvmfFirmware.parse(ovmf(fill=b"edoc"))
+OTHER_FIRMWARE = OvmfFirmware.parse(encode_firmware(fill=b"edoc"))
 CASES = {
     "processors": (digest(8), Likely.PROCESSORS, "8 virtual processors of the model EPYC-Milan"),
     "model": (digest(2, "EPYC-Genoa"), Likely.PROCESSORS, "2 virtual processors of the model EPYC-Genoa"),
@@ -117,7 +85,7 @@ def test_launch_digests_equal_those_of_an_independent_implementation(tmp_path: P
     guest = pytest.importorskip("sevsnpmeasure.guest")
     types = pytest.importorskip("sevsnpmeasure.vcpu_types")
     modes = pytest.importorskip("sevsnpmeasure.sev_mode")
-    for name, data in (("ovmf", ovmf()), ("kernel", b"the UKI")):
+    for name, data in (("ovmf", encode_firmware()), ("kernel", b"the UKI")):
         (tmp_path / name).write_bytes(data)
     for model, signature in MODELS.items():
         assert signature == types.CPU_SIGS[model]
@@ -130,17 +98,17 @@ def test_launch_digests_equal_those_of_an_independent_implementation(tmp_path: P
                 assert digest(processors, model, kernel) == theirs
 
 
-GOOD = ovmf()
+GOOD = encode_firmware()
 MALFORMED = {
     "no pages": b"",
     "part of a page": GOOD[:-1],
     "no table": bytes(8192),
-    "no metadata": GOOD.replace(_GUIDS["metadata"].bytes_le, bytes(16)),
+    "no metadata": GOOD.replace(GUIDS["metadata"].bytes_le, bytes(16)),
     "no signature": GOOD.replace(b"ASEV", b"ASEW"),
     "table larger than the firmware": GOOD[:-50] + b"\xff\xff" + GOOD[-48:],
     "entry of no size": GOOD[:-68] + b"\0\0" + GOOD[-66:],
-    "unknown section": ovmf(((0x800000, 0x1000, 9),)),
-    "huge section": ovmf(((0x800000, 0xFFFFF000, 1),)),
+    "unknown section": encode_firmware(((0x800000, 0x1000, 9),)),
+    "huge section": encode_firmware(((0x800000, 0xFFFFF000, 1),)),
 }
 
 
@@ -151,7 +119,7 @@ def test_malformed_firmware_is_refused(name: str) -> None:
 
 
 def test_firmware_without_a_page_for_hashes_takes_no_kernel() -> None:
-    plain = OvmfFirmware.parse(ovmf(SECTIONS[:-1]))
+    plain = OvmfFirmware.parse(encode_firmware(SECTIONS[:-1]))
     assert not plain.takes_hashes
     with pytest.raises(MalformedEvidence, match="no page for the hashes"):
         plain.digest(KernelHashes(KERNEL))
