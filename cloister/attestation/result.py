@@ -1,6 +1,8 @@
 """The verdict: what was checked, what was found, and whether the machine is accepted.
 
 A verdict is data that anyone can compute again. ``accepted`` is true only when every check was made and none failed.
+
+Long because a check, the verdict and the recorder that makes one from the other are used together everywhere.
 """
 
 import functools

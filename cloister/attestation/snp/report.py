@@ -12,7 +12,7 @@ import hashlib
 import struct
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.snp.products import CHIP_ID_SIZES, ProductLine, TcbVersion, line_of
@@ -73,15 +73,15 @@ FIELDS = (
 
 def _layout() -> tuple[struct.Struct, tuple[str, ...]]:
     """All fields at once, and their names. Integers too long for a format are read as bytes."""
-    text, names, end = "<", [], 0
+    names, text, end = tuple(name.lstrip("*") for name, _, _ in FIELDS), "<", 0
     for name, offset, size in FIELDS:
-        form = {1: "B", 4: "I", 8: "Q"}.get(size) if name[0] != "*" else None
+        form = None if name[0] == "*" else {1: "B", 4: "I", 8: "Q"}.get(size)
         text += f"{offset - end}x{form or f'{size}s'}"
-        names.append(name.lstrip("*"))
         end = offset + size
-    return struct.Struct(text), tuple(names)
+    return struct.Struct(text), names
 
 
+_Bit = TypeVar("_Bit", bound=IntEnum)
 _STRUCT, _NAMES = _layout()
 _SIGNATURE = ("signature_r", "signature_s")
 
@@ -253,11 +253,11 @@ class SnpReport:
 
     def policy_bits(self) -> frozenset[PolicyBit]:
         """The bits that are set in the guest policy."""
-        return _policy_bits(self.policy)
+        return _bits(PolicyBit, self.policy)
 
     def platform_bits(self) -> frozenset[PlatformBit]:
         """The known bits that are set in PLATFORM_INFO."""
-        return _platform_bits(self.platform_info)
+        return _bits(PlatformBit, self.platform_info)
 
     def unknown_platform_bits(self) -> int:
         """The set bits of PLATFORM_INFO that have no meaning in this version of the specification."""
@@ -294,13 +294,8 @@ _RESERVED_IN = {
 
 
 @functools.lru_cache(maxsize=256)
-def _policy_bits(policy: int) -> frozenset[PolicyBit]:
-    return frozenset(bit for bit in PolicyBit if policy >> bit & 1)
-
-
-@functools.lru_cache(maxsize=256)
-def _platform_bits(platform_info: int) -> frozenset[PlatformBit]:
-    return frozenset(bit for bit in PlatformBit if platform_info >> bit & 1)
+def _bits(kind: type[_Bit], value: int) -> frozenset[_Bit]:
+    return frozenset(bit for bit in kind if value >> bit & 1)
 
 
 def _malformed(field: str, offset: int, reason: str) -> MalformedEvidence:
