@@ -55,13 +55,11 @@ def require_memory(limits: "RunLimits", results: int, bundle: int, datasets: int
     hint = f"Write at least `memory: {suggested_memory(taken)}` in limits, or `scratch` if the machine has such a disk."
     if bundle > memory or taken + INTERPRETER > memory + results:
         said = " and ".join([*shown, f"Python ({format_size(INTERPRETER)})"])
-        raise NotEnoughMemory(
-            f"{said[0].upper()}{said[1:]} need more than limits.memory ({format_size(memory)}).", hint=hint
-        )
+        raise NotEnoughMemory(f"limits.memory ({format_size(memory)}) does not hold {said}.", hint=hint)
     if taken <= memory // 2 or memory - taken >= max(_TIGHT, taken // 20):
         return ""
     said = " and ".join(shown)
     return (
-        f"{said[0].upper()}{said[1:]} leave {format_size(max(0, memory - taken))} of limits.memory "
-        f"({format_size(memory)}) for the program and its data. {hint}"
+        f"limits.memory ({format_size(memory)}) has {format_size(max(0, memory - taken))} left for the program and its "
+        f"data, beside {said}. {hint}"
     )

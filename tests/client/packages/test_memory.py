@@ -15,16 +15,16 @@ CASES = {
     "nothing unpacked": (INTERPRETER, 0, 0, ""),
     "much is left": (1024 * MIB, 700 * MIB, 0, ""),
     "the margin is left": (764 * MIB, 700 * MIB, 0, ""),
-    "less than the margin": (764 * MIB - 1, 700 * MIB, 0, "The unpacked bundle (700 MiB) leave"),
-    "hardly anything": (700 * MIB + INTERPRETER, 700 * MIB, 0, "The unpacked bundle (700 MiB) leave"),
-    "a large bundle needs a larger margin": (4300 * MIB, 4200 * MIB, 0, "The unpacked bundle (4.102 GiB) leave"),
+    "less than the margin": (764 * MIB - 1, 700 * MIB, 0, ", beside the unpacked bundle (700 MiB)."),
+    "hardly anything": (700 * MIB + INTERPRETER, 700 * MIB, 0, ", beside the unpacked bundle (700 MiB)."),
+    "a large bundle needs a larger margin": (4300 * MIB, 4200 * MIB, 0, ", beside the unpacked bundle (4.102 GiB)."),
     "a small bundle": (48 * MIB, 10 * MIB, 0, ""),
-    "small files": (200 * MIB, 0, 150 * MIB, "The small files of datasets in whole pages (150 MiB) leave"),
+    "small files": (200 * MIB, 0, 150 * MIB, ", beside the small files of datasets in whole pages (150 MiB)."),
     "both": (
         300 * MIB,
         100 * MIB,
         150 * MIB,
-        "bundle (100 MiB) and the small files of datasets in whole pages (150 MiB) leave",
+        "bundle (100 MiB) and the small files of datasets in whole pages (150 MiB).",
     ),
 }
 
@@ -35,7 +35,7 @@ def limits(memory: int, scratch: int = 0) -> RunLimits:
 
 def test_scratch_disk_has_what_is_unpacked() -> None:
     assert require_memory(limits(100 * MIB, scratch=1024 * MIB), 0, 700 * MIB, 700 * MIB) == ""
-    with pytest.raises(NotEnoughMemory, match=r"^Python"):
+    with pytest.raises(NotEnoughMemory, match=r" does not hold Python "):
         require_memory(limits(INTERPRETER - 1, scratch=1024 * MIB), 0, 700 * MIB)
 
 
@@ -45,7 +45,7 @@ def test_tight_limit_is_told_with_what_takes_it(case: str) -> None:
     found = require_memory(limits(memory), 0, bundle, datasets)
     assert (found == "") if not said else said in found
     if said:
-        assert f"leave {format_size(memory - bundle - datasets)} of limits.memory" in found
+        assert f"has {format_size(memory - bundle - datasets)} left for the program" in found
         assert "Write at least `memory: " in found
 
 
@@ -53,13 +53,13 @@ def test_tight_limit_is_told_with_what_takes_it(case: str) -> None:
 def test_limit_that_cannot_suffice_is_refused(bundle: int, datasets: int) -> None:
     least = bundle + datasets + INTERPRETER
     require_memory(limits(least), 0, bundle, datasets)
-    with pytest.raises(NotEnoughMemory, match=r"need more than limits\.memory") as caught:
+    with pytest.raises(NotEnoughMemory, match=r"^limits\.memory \(.*\) does not hold ") as caught:
         require_memory(limits(least - 1), 0, bundle, datasets)
     assert caught.value.hint.startswith("Write at least `memory: ")
 
 
 def test_program_may_take_what_its_results_do_not() -> None:
-    assert "leave 0 bytes of limits.memory" in require_memory(limits(100 * MIB), INTERPRETER, 100 * MIB)
+    assert "has 0 bytes left for the program" in require_memory(limits(100 * MIB), INTERPRETER, 100 * MIB)
     with pytest.raises(NotEnoughMemory):
         require_memory(limits(100 * MIB), INTERPRETER - 1, 100 * MIB)
     with pytest.raises(NotEnoughMemory):  # the file system of the bundle
