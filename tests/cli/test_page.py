@@ -61,7 +61,7 @@ def test_without_its_packages_it_says_what_to_install(cloister, folder, monkeypa
     )
     done = cloister("page")
     assert done.code == 2
-    assert "pip install 'cloister[page]'" in done.err
+    assert "pip install './WHEEL[page]'" in done.err
     assert "not installed: uvicorn." in done.err
 
 

@@ -107,6 +107,17 @@ def test_the_architecture_names_every_top_folder() -> None:
     assert [name for name in packages if f"`{name}/`" not in text] == []
 
 
+SHIPPED = [*PAGES, *ROOT.glob("cloister/**/*.py"), *ROOT.glob("infra/**/*.py")]
+
+
+def test_no_one_is_told_to_install_the_package_of_that_name_in_a_registry() -> None:
+    """Someone else owns it. A wheel or a checkout is named by its path."""
+    by_name = re.compile(r"\bpipx? (?:install|inject)(?: -\S+)* ['\"]?cloister(?![\w./-])")
+    assert by_name.search("pipx install --force 'cloister[page]'")
+    assert not by_name.search("pip install ./cloister-0.1.0-py3-none-any.whl")
+    assert [identifier(path) for path in SHIPPED if by_name.search(path.read_text())] == []
+
+
 def test_the_threat_model_names_the_kinds_that_no_agent_runs() -> None:
     text = (ROOT / "docs" / "threat-model.md").read_text().split("## Not in this version")[1]
     assert {kind for kind in ("python", "binary", "wasm", "oci") if f"`{kind}`" in text}.isdisjoint(KINDS)

@@ -141,7 +141,8 @@ def require_page_packages() -> None:
     if missing := [name for name in _PACKAGES if importlib.util.find_spec(name) is None]:
         raise InputError(
             f"The page needs packages that are not installed: {', '.join(missing)}.",
-            hint="Run: pip install 'cloister[page]' (or: pipx install --force 'cloister[page]')",
+            hint="Install the platform team's wheel again, with what the page needs: pip install './WHEEL[page]' "
+            "(or: pipx install --force './WHEEL[page]').",
         )
 
 
