@@ -147,7 +147,9 @@ def test_key_without_the_role_is_refused(cloister, machine, folder):
 
     refused(cloister("stop", "--key", "hospital-1.pem", *WHERE), 4, "role owner")
     refused(cloister("logs", "--key", "hospital-1.pem", *WHERE), 4, "does not let it read")
-    refused(cloister("result", *party("lab")), 4, "no result in the state Receiving Algorithm")
+    refused(
+        cloister("result", *party("lab")), 4, "no result in the state Receiving Algorithm", "when the state changes"
+    )
 
 
 def test_policy_and_an_output_are_not_overwritten(cloister, machine, folder):

@@ -77,7 +77,7 @@ _REMEDIES = {
     "NOT_AUTHORIZED": _Remedy(
         "Only keys named in the manifest or the workspace may do this: check --key, or ask the owner."
     ),
-    "NOT_READY": _Remedy("`events --follow` shows when it is."),
+    "NOT_READY": _Remedy("`events --follow` shows when the state changes."),
     "NO_EVIDENCE": _Remedy("Run the command again; if it fails again, ask the platform team to restart the CVM."),
     "SESSION_UNKNOWN": _Remedy("Run the command again."),
     "STOPPING": _Remedy("Ask the platform team why, and when the machine starts again.", 1),

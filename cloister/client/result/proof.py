@@ -170,6 +170,11 @@ def verify_result(
     path = Path(path)
     try:
         userfile.open_regular(path).close()
+    except IsADirectoryError as error:
+        raise userfile.FileError(
+            f"{path} is a folder, and a result is proven as one file.",
+            hint="Name the file that `result` wrote, not what it unpacked.",
+        ) from error
     except OSError as error:
         raise userfile.unreadable(path, error) from error
     return _Prover(

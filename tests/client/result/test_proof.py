@@ -131,6 +131,15 @@ def test_bytes_around_the_archive_are_rejected(made, tmp_path):
         assert failed(path, policy)
 
 
+def test_unpacked_result_is_told_from_the_file_that_is_proven(made, tmp_path):
+    _, policy, _, _ = made
+
+    with pytest.raises(InputError, match=r"is a folder, and a result is proven as one file\.") as raised:
+        verify_result(tmp_path, policy)
+
+    assert raised.value.hint == "Name the file that `result` wrote, not what it unpacked."
+
+
 def test_other_policy_rejects_the_machine(made):
     folder, policy, _, _ = made
     other = dataclasses.replace(
