@@ -155,8 +155,9 @@ def _word(word: str) -> str:
 def _results(manifest: Manifest) -> Iterator[str]:
     results, logs = manifest.results, manifest.logs
     recipients = results.recipients
+    receive = "receives the result, once," if len(recipients) == 1 else "receive the result, once each,"
     yield (
-        f"{_list(recipients)} receive{'s' if len(recipients) == 1 else ''} the result, once each, "
+        f"{_list(recipients)} {receive} "
         f"at most {format_size(results.max_size)}, within {format_duration(results.expires)} after it is ready."
     )
     yield from _approval(manifest)

@@ -31,6 +31,12 @@ def test_review_lists_providers_and_consumers_with_fingerprints(parties):
     assert "At most 2 minutes, 256 MiB of memory, 1 CPU, 16 processes." in said
 
 
+def test_review_of_a_result_for_one_party_has_no_each(parties):
+    parties.edit("consumers: [lab, hospital-1]", "consumers: [lab]")
+
+    assert "lab receives the result, once, at most 1 MiB, within 1 day" in text(parties, "hospital-1")
+
+
 def test_review_says_that_any_provider_can_end_the_computation(parties):
     said = text(parties, "lab")
 
