@@ -15,13 +15,14 @@ from cloister.cli.shell.settings import Settings, party_verb
     ],
     help={
         "follow": "wait for further events until the computation ends",
-        "until": "with --follow: end at this state, such as Running or Completed",
+        "until": "wait as with --follow, and end at this state, such as Running or Completed",
         "save": "write the log to this file, and evidence beside it, for `audit`",
     },
     example="events --save events.jsonl",
 )
 def events(settings: Settings, follow: bool = False, until: str | None = None, save: str | None = None) -> None:
     """Show the signed timeline: who did what, and when."""
+    follow = follow or until is not None
     names = settings.names(settings.manifest() if settings.path("manifest") else None)
     with settings.connect() as machine:
         log = machine.events(follow=follow, until=until or ())

@@ -227,7 +227,7 @@ def test_held_run_waits_for_its_owner(cloister, machine, folder):
     assert (again.code, "the run waits for `cloister start`" in again.out) == (0, True)
 
     assert cloister("start", "--key", "lab.pem", *WHERE).code == 0
-    shown = cloister("events", *as_party("lab"), "--follow", "--until", "completed")
+    shown = cloister("events", *as_party("lab"), "--until", "completed")
 
     assert shown.code == 0, shown.err
     states = ["Receiving Data (0 of 2)", "Receiving Data (2 of 2)", "Ready (waiting for start)", "Running 0:0"]
