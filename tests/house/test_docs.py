@@ -107,7 +107,15 @@ def test_the_architecture_names_every_top_folder() -> None:
     assert [name for name in packages if f"`{name}/`" not in text] == []
 
 
-SHIPPED = [*PAGES, *ROOT.glob("cloister/**/*.py"), *ROOT.glob("infra/**/*.py")]
+SHIPPED = [
+    *PAGES,
+    *(
+        path
+        for folder in ("cloister", "infra")
+        for end in ("py", "j2", "js")
+        for path in ROOT.glob(f"{folder}/**/*.{end}")
+    ),
+]
 
 
 def test_no_one_is_told_to_install_the_package_of_that_name_in_a_registry() -> None:
