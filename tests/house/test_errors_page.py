@@ -52,6 +52,35 @@ def text(sources: ErrorSources) -> str:
     return page.page(sources)
 
 
+TWO_METHODS = """
+from cloister.errors import CloisterError, InputError
+
+class FieldError(InputError):
+    remedy = "Correct the field."
+
+class Document:
+    def error(self, said: str) -> InputError:
+        return InputError(said)
+
+class Image:
+    def error(self, said: str) -> FieldError:
+        return FieldError(said)
+
+def read(of):
+    raise of.error("It is empty.")
+"""
+
+
+def test_method_whose_error_cannot_be_told_is_refused(tmp_path: Path) -> None:
+    """The remedy of an image stood beside the messages of manifests: two classes had a method of one name."""
+    (tmp_path / "cloister").mkdir()
+    (tmp_path / "cloister" / "errors.py").write_text(ERRORS)
+    (tmp_path / "cloister" / "code.py").write_text(TWO_METHODS)
+
+    with pytest.raises(ValueError, match="calls error, and several methods make different errors"):
+        _ = ErrorSources.read(tmp_path).sites
+
+
 def test_site_has_message_hint_and_exit_code(tmp_path: Path) -> None:
     (tmp_path / "cloister").mkdir()
     (tmp_path / "cloister" / "errors.py").write_text(ERRORS)

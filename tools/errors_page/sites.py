@@ -196,6 +196,10 @@ class ErrorSources:
                     return self.factories[f"{one}.{method}"]
         known = [one for name, one in self.factories.items() if one.owner and name.endswith(f".{method}")]
         fitting = [one for one in known if required(one) <= one.bind(call).keys()]
+        if len({ast.unparse(one.node.returns) for one in fitting if one.node.returns}) > 1:
+            owners = ", ".join(sorted(one.owner for one in fitting))
+            # The first one's remedy would stand beside the other one's messages.
+            raise ValueError(f"{module.name} calls {method}, and several methods make different errors: {owners}.")
         return fitting[0] if fitting else None
 
     def _constructed(

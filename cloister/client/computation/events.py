@@ -116,8 +116,9 @@ class EventReader:
             self._chain, self._key = EventChain(key), key
         elif key != self._key:
             raise ProofError(
-                "The machine was rebooted while its events were read: its event-log key has changed.",
-                hint="Everything that the machine held before is wiped. Ask the owner to `run` the manifest again.",
+                "The machine was restarted while its events were read, or its host shows another one: its "
+                "event-log key has changed.",
+                hint="It has nothing of this computation. Ask the owner to `run` the manifest again.",
             )
         return session.events(self._chain.count, follow=follow)
 

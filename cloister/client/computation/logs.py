@@ -93,8 +93,9 @@ class _LogReader:
         key = self._connection.evidence().event_log_key
         if self._key not in (b"", key):
             raise ProofError(
-                "The machine was rebooted while its logs were read: its event-log key has changed.",
-                hint="Everything that the machine held before is wiped. Ask the owner to `run` the manifest again.",
+                "The machine was restarted while its logs were read, or its host shows another one: its "
+                "event-log key has changed.",
+                hint="It has nothing of this computation. Ask the owner to `run` the manifest again.",
             )
         self._key = key
         truncated = False

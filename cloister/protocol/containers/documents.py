@@ -83,7 +83,7 @@ class Members:
             self._spellings.setdefault(name.casefold(), []).append(name)
         self.what = what
 
-    def error(self, name: str, problem: str) -> ContainerError:
+    def refusal(self, name: str, problem: str) -> ContainerError:
         """An error about a member."""
         return ContainerError(f"{self.what}: {name} {problem}.", hint=SAVE)
 
@@ -92,7 +92,7 @@ class Members:
         found = self._spellings.get(name.casefold(), [name])
         if found != [name]:
             spellings = ", ".join(_shown(one) for one in found[:4])
-            raise self.error(name, f"must be written in these letters, and once: found {spellings}")
+            raise self.refusal(name, f"must be written in these letters, and once: found {spellings}")
         return self._value.get(name)
 
     def text(self, name: str, *, most: int = limits.MAX_TEXT, default: str | None = None) -> str:
@@ -104,20 +104,20 @@ class Members:
 
     def _text(self, name: str, value: Any, most: int) -> str:
         if not isinstance(value, str):
-            raise self.error(name, "must be text")
+            raise self.refusal(name, "must be text")
         try:
             size = len(value.encode())
         except UnicodeEncodeError as error:
-            raise self.error(name, "has an unpaired surrogate") from error
+            raise self.refusal(name, "has an unpaired surrogate") from error
         if size > most or "\0" in value:
-            raise self.error(name, f"must have at most {most} bytes, none of them zero")
+            raise self.refusal(name, f"must have at most {most} bytes, none of them zero")
         return value
 
     def size(self, name: str) -> int:
         """A number of bytes."""
         found = self._get(name)
         if type(found) is not int or not 0 <= found < 2**53:
-            raise self.error(name, "must be a number of bytes")
+            raise self.refusal(name, "must be a number of bytes")
         return found
 
     def digest(self, name: str) -> str:
@@ -127,7 +127,7 @@ class Members:
     def _digest(self, name: str, value: Any) -> str:
         found = _DIGEST.fullmatch(value) if isinstance(value, str) else None
         if found is None:
-            raise self.error(name, "must be a SHA-256 digest, like sha256:0123...")
+            raise self.refusal(name, "must be a SHA-256 digest, like sha256:0123...")
         return found[1]
 
     def digests(self, name: str) -> tuple[str, ...]:
@@ -141,7 +141,7 @@ class Members:
         if found is None:
             return []
         if not isinstance(found, list) or len(found) > most:
-            raise self.error(name, f"must be a list of at most {most} entries")
+            raise self.refusal(name, f"must be a list of at most {most} entries")
         return found
 
     def texts(self, name: str) -> tuple[str, ...]:
@@ -186,7 +186,7 @@ def descriptors(data: bytes, what: str) -> tuple[BlobDescriptor, ...]:
     index = parse(data, what)
     _version(index)
     if index.has("mediaType") and index.text("mediaType") not in INDEXES:
-        raise index.error("mediaType", f"must be that of an index, not {_shown(index.text('mediaType'))}")
+        raise index.refusal("mediaType", f"must be that of an index, not {_shown(index.text('mediaType'))}")
     listed = index.list("manifests", limits.MAX_MANIFESTS)
     return tuple(_descriptor(Members(one, f"{what}: manifests.{number}")) for number, one in enumerate(listed))
 
@@ -196,7 +196,7 @@ def image_manifest(data: bytes, what: str) -> ContainerManifest:
     manifest = parse(data, what)
     _version(manifest)
     if manifest.has("mediaType") and manifest.text("mediaType") not in MANIFESTS:
-        raise manifest.error("mediaType", f"must be that of a manifest, not {_shown(manifest.text('mediaType'))}")
+        raise manifest.refusal("mediaType", f"must be that of a manifest, not {_shown(manifest.text('mediaType'))}")
     config = _descriptor(manifest.object("config"))
     listed = manifest.list("layers", limits.MAX_LAYERS)
     layers = tuple(_descriptor(Members(one, f"{what}: layers.{number}")) for number, one in enumerate(listed))
@@ -215,17 +215,17 @@ def image_config(data: bytes, what: str = "The image's configuration") -> ImageC
     value = parse(data, what)
     root = value.object("rootfs")
     if root.text("type") != "layers":
-        raise root.error("type", 'must be "layers"')
+        raise root.refusal("type", 'must be "layers"')
     config = value.object("config")
     environment: dict[str, str] = {}
     for number, pair in enumerate(config.texts("Env")):
         name, equals, content = pair.partition("=")
         if not name or not equals:
-            raise config.error(f"Env.{number}", "must be NAME=VALUE")
+            raise config.refusal(f"Env.{number}", "must be NAME=VALUE")
         environment[name] = content
     folder = config.text("WorkingDir", most=limits.MAX_PATH, default="") or "/"
     if not folder.startswith("/") or ".." in folder.split("/"):
-        raise config.error("WorkingDir", "must be an absolute path without ..")
+        raise config.refusal("WorkingDir", "must be an absolute path without ..")
     return ImageConfig(
         os=value.text("os", most=64),
         architecture=value.text("architecture", most=64),
@@ -241,7 +241,7 @@ def image_config(data: bytes, what: str = "The image's configuration") -> ImageC
 
 def _version(value: Members) -> None:
     if value.has("schemaVersion") and value.size("schemaVersion") != 2:
-        raise value.error("schemaVersion", "must be 2")
+        raise value.refusal("schemaVersion", "must be 2")
 
 
 def _descriptor(value: Members) -> BlobDescriptor:

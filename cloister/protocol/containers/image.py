@@ -149,7 +149,7 @@ class ContainerImage:
             raise ContainerError("The archive is not in the OCI image layout: it has no index.json.", hint=SAVE)
         layout = parse(self._read(self._blobs[_LAYOUT], _LAYOUT), _LAYOUT)
         if layout.text("imageLayoutVersion") != "1.0.0":
-            raise layout.error("imageLayoutVersion", "must be 1.0.0")
+            raise layout.refusal("imageLayoutVersion", "must be 1.0.0")
         others: list[str] = []
         listed = list(self._candidates(self._read(top, _INDEX), 1, [0], others))
         found = list({one.digest: one for one in listed}.values())

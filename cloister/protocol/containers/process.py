@@ -59,7 +59,7 @@ class ContainerProcess:
 
 def _id(value: Members, number: Any) -> int:
     if type(number) is not int or not 0 <= number <= limits.MAX_ID:
-        raise value.error("user, group and groups", f"must be numbers up to {limits.MAX_ID}")
+        raise value.refusal("user, group and groups", f"must be numbers up to {limits.MAX_ID}")
     return number
 
 

@@ -55,7 +55,7 @@ def test_output_of_another_boot_is_not_appended(printed, monkeypatch):
         monkeypatch.setattr(Connection, "evidence", lambda self: _WithKey(evidence, next(keys)))
         reader = logs._LogReader(lab, lambda data: None)
         reader.read(follow=False)
-        with pytest.raises(ProofError, match="was rebooted while its logs were read"):
+        with pytest.raises(ProofError, match="was restarted while its logs were read"):
             reader.read(follow=False)
 
 

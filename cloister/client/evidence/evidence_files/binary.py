@@ -48,7 +48,7 @@ def add(parts: Parts, data: bytes, source: EvidenceFile, only: tuple[str, ...] =
             try:
                 form.add(parts, data, recognised)
             except (MalformedEvidence, FormatError) as error:
-                raise recognised.malformed(error) from error
+                raise recognised.damaged(error) from error
             return
     if only:
         raise source.refuse(

@@ -72,7 +72,7 @@ def add_fields(parts: Parts, found: WrapperMembers) -> None:
     try:
         binary.add_report(parts, snp_fields.encode(report), report.source)
     except (MalformedEvidence, FormatError) as error:
-        raise report.source.malformed(error) from error
+        raise report.source.damaged(error) from error
 
 
 def add_tdx(parts: Parts, found: WrapperMembers) -> None:

@@ -102,7 +102,7 @@ def _add_form(parts: Parts, found: WrapperMembers) -> None:
     try:
         form.add(parts, recognised)
     except (MalformedEvidence, FormatError) as error:
-        raise recognised.source.malformed(error) from error
+        raise recognised.source.damaged(error) from error
 
 
 def _fits(form: JsonForm, value: Mapping[str, Any]) -> bool:

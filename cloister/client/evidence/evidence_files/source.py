@@ -27,7 +27,7 @@ class EvidenceFile:
             return InputError(f"{self.path} {problem}.", hint=hint)
         return InputError(f"{self.path} looks like {self.looks}, but {problem}.", hint=hint)
 
-    def malformed(self, error: MalformedEvidence | FormatError) -> InputError:
+    def damaged(self, error: MalformedEvidence | FormatError) -> InputError:
         """The error for a file that was recognised and cannot be read."""
         found = error.place if isinstance(error, MalformedEvidence) else error.message.removesuffix(".")
         return self.refuse(f"it is malformed: {found}", DAMAGED)
