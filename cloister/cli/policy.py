@@ -60,8 +60,8 @@ def policy(
     descriptor = None if evidence else settings.path("workspace")
     if not evidence and image is None:
         raise InputError(
-            "policy needs --image, the manifest of the image that you trust.",
-            hint="For a bare report or quote, pass --from-evidence FILE instead.",
+            "policy needs --image.",
+            hint="Name the manifest of the image that you trust. For a bare report or quote: `policy --from-evidence FILE`.",
         )
     if descriptor is None and not evidence:
         raise InputError("policy needs --workspace.", hint="Ask the platform team for the workspace descriptor.")

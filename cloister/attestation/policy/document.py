@@ -13,7 +13,7 @@ from cloister.protocol import canonical, text
 WHAT = "The policy"
 MAX_SIZE = 1024 * 1024
 
-FROM_EVIDENCE = "`cloister policy --from-evidence FILE` writes one from the evidence itself."
+FROM_EVIDENCE = "`policy --from-evidence FILE` writes one from the evidence itself."
 """What to do without a policy for raw evidence."""
 
 _SHOWN = 40
@@ -62,7 +62,7 @@ def not_for_sessions() -> PolicyError:
     return PolicyError(
         f"{WHAT} is for raw evidence (kind: evidence): it names no image and no boot configuration, and accepts no "
         "machine.",
-        hint="Pass your policy for sessions; `cloister policy --image MANIFEST --workspace FILE` starts one.",
+        hint="Pass your policy for sessions; `policy --image MANIFEST --workspace FILE` starts one.",
     )
 
 

@@ -3,6 +3,7 @@
 Also the form of words that Invoke does not know, such as ``NAME=PATH``.
 """
 
+import inspect
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -54,9 +55,15 @@ def gathered(values: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 
 def words_of(task: Verb) -> str:
-    """Return the words that a verb takes without the name of an option, as its usage shows them: ``FILES...``."""
-    more = "..." if isinstance(task, ManyWordsTask) else ""
-    return " ".join(f"{name.upper()}{more}" for name in task.positional or ())
+    """Return the words that a verb takes without the name of an option, as its usage shows them: ``FILES...``.
+
+    Words that may all be missing are in brackets.
+    """
+    if not isinstance(task, ManyWordsTask):
+        return " ".join(name.upper() for name in task.positional or ())
+    name = "".join(task.positional or ())  # exactly one
+    optional = inspect.signature(task.body).parameters[name].default is not inspect.Parameter.empty
+    return f"[{name.upper()}...]" if optional else f"{name.upper()}..."
 
 
 def named_paths(option: str, words: Sequence[str]) -> dict[str, Path]:

@@ -192,7 +192,8 @@ def test_help_names_what_is_required_and_what_a_verb_takes_without_an_option():
     assert run("upload-data").startswith("Usage: cloister upload-data PATHS... [options] Upload datasets")
     assert run("verify-evidence").startswith("Usage: cloister verify-evidence FILES... [options]")
     assert run("guide") == "Usage: cloister guide Show who does what, in which order."
-    assert "signed by a party that you chose (required)" in run("policy")
+    assert run("policy").startswith("Usage: cloister policy [FILES...] [options] Start your own policy")
+    assert "signed by a party that you chose (required, except for a bare report or quote)" in run("policy")
 
 
 def test_help_of_the_command_has_only_what_a_party_needs():
