@@ -61,7 +61,7 @@ def policy(
     if not evidence and image is None:
         raise InputError(
             "policy needs --image.",
-            hint="Name the manifest of the image that you trust. For a bare report or quote: `policy --from-evidence FILE`.",
+            hint="Name the manifest of your image. For a bare report or quote: `policy --from-evidence FILE`.",
         )
     if descriptor is None and not evidence:
         raise InputError("policy needs --workspace.", hint="Ask the platform team for the workspace descriptor.")
