@@ -22,8 +22,12 @@ class Signers(Generic[_Result]):
 
     def ask(self, signer: bytes, verify: Callable[[], _Result]) -> _Result:
         """The result under ``signer``, by ``verify`` if it is not known. ``verify`` uses no other input that varies."""
-        if signer not in self._known:
-            if len(self._known) >= _MOST:  # a peer sent certificates with this issuer's name
-                self._known.clear()
-            self._known[signer] = verify()
-        return self._known[signer]
+        known = self._known  # another thread may add to it, and may put an empty one in its place
+        try:
+            return known[signer]
+        except KeyError:
+            result = verify()
+        if len(known) >= _MOST:  # a peer sent certificates with this issuer's name
+            self._known = known = {}
+        known[signer] = result
+        return result

@@ -21,3 +21,19 @@ def test_keys_that_a_peer_sends_do_not_pile_up() -> None:
     for number in range(1000):
         assert signers.ask(number.to_bytes(4), lambda number=number: number) == number
     assert len(signers._known) <= 8
+
+
+def test_other_threads_that_ask_for_many_keys_at_any_moment_change_no_result() -> None:
+    signers = Signers[int]()
+
+    class Key(bytes):
+        """At each look into the dictionary, another thread asks for many keys."""
+
+        def __hash__(self) -> int:
+            for number in range(20):
+                assert signers.ask(number.to_bytes(4), lambda number=number: number) == number
+            return super().__hash__()
+
+    for _ in range(2):
+        assert signers.ask(Key(b"mine"), lambda: 100) == 100
+    assert len(signers._known) <= 8
