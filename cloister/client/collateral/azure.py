@@ -36,6 +36,6 @@ def _read(answer: Answer) -> tuple[CollateralItem, ...]:
         texts = [value["vcekCert"], value["certificateChain"]]
     except (ValueError, RecursionError, KeyError, TypeError) as error:
         raise MalformedEvidence(what, 0, "is not the document with vcekCert and certificateChain") from error
-    if not all(isinstance(text, str) for text in texts):
-        raise MalformedEvidence(what, 0, "has members that are not text")
+    if not all(isinstance(text, str) and text.isascii() for text in texts):
+        raise MalformedEvidence(what, 0, "has members that are not ASCII text")
     return tuple(item for text in texts for item in content.certificates(text.encode(), what))

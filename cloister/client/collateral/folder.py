@@ -13,7 +13,9 @@ from cloister.userfile import FilePath
 ENDORSEMENT = ".binarypb"
 """Suffix that Google gives endorsements, which cannot be recognised by their bytes."""
 
-_MAX_FILES = 256
+MAX_FILES = 256
+"""Files of one folder that are read."""
+
 _GIVEN = Origin(FILE)
 
 
@@ -32,8 +34,8 @@ def folder_items(folder: Path) -> tuple[tuple[Path, CollateralItem], ...]:
         single = folder.is_file()
         found = [folder] if single else sorted(folder.iterdir())
         paths = [path for path in found if single or not (path.is_dir() or path.name.startswith("."))]
-        if len(paths) > _MAX_FILES:
-            raise InputError(f"{folder} has {len(paths)} files; at most {_MAX_FILES} are supported.")
+        if len(paths) > MAX_FILES:
+            raise InputError(f"{folder} has {len(paths)} files; at most {MAX_FILES} are supported.")
         return tuple((path, item) for path in paths for item in _read(path))
     except OSError as error:
         raise userfile.unreadable(f"The collateral in {folder}", error) from error

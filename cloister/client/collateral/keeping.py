@@ -31,7 +31,7 @@ from cloister.attestation.tdx.tcb_info import QeIdentity, TcbInfo
 from cloister.attestation.x509.certificate import Certificate
 from cloister.attestation.x509.crl import RevocationList
 from cloister.client.collateral import content
-from cloister.client.collateral.folder import ENDORSEMENT, folder_items
+from cloister.client.collateral.folder import ENDORSEMENT, MAX_FILES, folder_items
 from cloister.errors import InputError
 from cloister.protocol import canonical
 from cloister.userfile import FilePath
@@ -41,6 +41,7 @@ _PARSERS = {CRL: RevocationList, TCB_INFO: TcbInfo, QE_IDENTITY: QeIdentity, LAU
 _SLUG = re.compile("[^A-Za-z0-9]+")
 _NAME = 60
 _LINE = 64
+_DIGITS = 32  # of the digest in a file's name: no one makes a second item that would take its place
 
 
 @dataclass(frozen=True)
@@ -84,21 +85,26 @@ def keep_collateral(folder: FilePath, items: Iterable[CollateralItem]) -> tuple[
         What was written.
 
     Raises:
-        InputError: the folder has something else than collateral, or cannot be written.
+        InputError: the folder has something else than collateral, would have too many files, or cannot be written.
     """
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise userfile.unwritable(folder, error) from error
-    known = {(item.kind, item.content) for _, item in folder_items(folder)}
+    held = folder_items(folder)
+    known = {(item.kind, item.content) for _, item in held}
+    new = [item for item in dict.fromkeys(items) if (item.kind, item.content) not in known]
+    count = len({path for path, _ in held}) + len(new)
+    if count > MAX_FILES:
+        raise InputError(
+            f"{folder} would have {count} files; at most {MAX_FILES} are supported.",
+            hint="Keep them in several folders, or only what your machines need. Nothing was written.",
+        )
     written: list[KeptCollateral] = []
-    for item in items:
-        if (item.kind, item.content) in known:
-            continue
-        known.add((item.kind, item.content))
+    for item in new:
         name, _ = _described(item)
-        digest = hashlib.sha256(item.content).hexdigest()[:8]
+        digest = hashlib.sha256(item.content).hexdigest()[:_DIGITS]
         path = folder / f"{_SLUG.sub('-', name)[:_NAME].strip('-')}-{digest}{_SUFFIXES[item.kind]}"
         userfile.write_file(path, _file(item))
         written.append(_kept(path, item))

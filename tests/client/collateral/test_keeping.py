@@ -45,6 +45,22 @@ def test_what_is_kept_is_read_again_byte_for_byte_and_written_once(tmp_path: Pat
     assert source.origin(CRL, kept[-1].content) == Origin("file", str(crl.path))
 
 
+def test_folder_is_not_filled_with_more_files_than_are_read(tmp_path: Path) -> None:
+    many = [CollateralItem("launch-endorsement", number.to_bytes(2)) for number in range(256)]
+    keep_collateral(tmp_path, many)
+    assert len(list_collateral(tmp_path)) == 256
+    assert keep_collateral(tmp_path, many) == ()
+    with pytest.raises(InputError, match="would have 257 files; at most 256"):
+        keep_collateral(tmp_path, [*many, CollateralItem(CRL, revocations(LATER))])
+    assert len(load_collateral(tmp_path).items("launch-endorsement")) == len(list(tmp_path.iterdir())) == 256
+
+
+def test_item_takes_no_place_of_another_with_the_same_name(tmp_path: Path) -> None:
+    """Four bytes of a digest are equal as often as someone likes; a file's name has sixteen."""
+    (one,) = keep_collateral(tmp_path, [CollateralItem(CRL, revocations(LATER))])
+    assert len(one.path.stem.rpartition("-")[2]) == 32
+
+
 def test_folder_with_something_else_is_not_filled(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(InputError, match=r"notes.txt is not collateral"):

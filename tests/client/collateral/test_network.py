@@ -141,6 +141,14 @@ def test_wrong_content_of_the_other_vendors_is_rejected(server: Server, asking) 
     assert not asking.folder.exists()
 
 
+def test_text_that_is_not_ascii_is_rejected(server: Server, asking) -> None:
+    for said in ("\\ud800", "\\u00e9"):
+        body = f'{{"vcekCert":"{said}","certificateChain":"{said}"}}'
+        server.reply("/metadata/THIM/amd/certification", Reply(body.encode()))
+        (problem,) = asking.network().fetch([azure.certificate_request(service=server.address)]).problems
+        assert "not ASCII" in problem
+
+
 def test_expired_collateral_is_rejected(server: Server, asking) -> None:
     services.intel(server, FMSPC, "platform", until=NOW)
     found = asking.network().fetch(intel_questions(server))
