@@ -15,6 +15,7 @@ MAX_ENTRIES = 64
 """Default limit of entries in a list."""
 
 _SPACE = " \t\r\n"
+_SPACE_BYTES = _SPACE.encode()
 _DECODER = json.JSONDecoder()
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 _HEX = re.compile(r"(?:[0-9a-fA-F]{2})*")
@@ -102,7 +103,7 @@ def open_signed(data: bytes, member: str) -> tuple[bytes, bytes, Any]:
     # Two members, each once, and only one text that begins and ends so: what is between is the other one's value.
     start, end = f'{{"{member}":'.encode(), f',"signature":"{value["signature"]}"}}'.encode()
     if data.startswith(start) and data.endswith(end):
-        return data[len(start) : -len(end)], signature, body
+        return data[len(start) : -len(end)].strip(_SPACE_BYTES), signature, body
     return _raw(data.decode(), member).encode(), signature, body
 
 

@@ -36,6 +36,7 @@ def test_signed_bytes_are_kept_unchanged() -> None:
     for text in (
         f'{{"tcbInfo":{spaced},"signature":"{signature}"}}',
         f' {{ "tcbInfo" :\n{spaced} ,\t"signature" : "{signature}" }}\n',
+        f'{{"tcbInfo": {spaced}\n,"signature":"{signature}"}}',
         f'{{"signature":"{signature}","tcbInfo":{spaced}}}',
     ):
         parsed = TcbInfo.parse(text.encode())
