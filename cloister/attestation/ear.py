@@ -4,14 +4,15 @@ Sources: draft-ietf-rats-ear-03, sections 3 and 3.1 (claims, names, CDDL), in th
 trustworthiness vector are those of draft-ietf-rats-ar4si, "Specific Claims"; RFC 9711, section 4.1 (nonce).
 
 ``affirming`` is said of one thing only: a machine that a policy accepted, whose hardware keeps its memory from its
-host, by a vendor's own root, on evidence that was made over the caller's nonce. Whatever lacks one of these carries no
-claim in the affirming tier: raw evidence and recordings, because they may be old; ``local``, because its host reads its
-memory; simulated roots, because anyone can make them; and every rejection.
+host, by a vendor's own root, on evidence that was made over the caller's nonce, as of the time of the EAR. Whatever
+lacks one of these carries no claim in the affirming tier: raw evidence and recordings, because they may be old;
+``local``, because its host reads its memory; simulated roots, because anyone can make them; a verdict as of another
+time, because keys may have been revoked since; and every rejection.
 """
 
 import base64
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from cloister.attestation.checkinfo import FailureKind
@@ -39,6 +40,9 @@ _INSTANCE, _CONFIGURATION, _EXECUTABLES, _HARDWARE, _MEMORY = (
 # AR4SI, "Specific Claims": recognised hardware, configuration and boot; memory that is encrypted for the guest alone.
 _AFFIRMED = {_CONFIGURATION: 2, _EXECUTABLES: 3, _HARDWARE: 2, _MEMORY: 2}
 _RECOGNISED = 2
+_LONGEST = timedelta(hours=1)
+"""Between a verdict and its EAR."""
+
 _INSTANCE_CHECKS = ("snp-instance", "tdx-platform-instance", "azure-machine", "gcp-instance")
 """Checks that recognise one machine; without one that passed, the machine's identity carries no claim."""
 
@@ -63,11 +67,11 @@ def ear_claims(verdict: Verdict | RawVerdict, *, issued: datetime, build: str) -
 
     ``issued`` is the time of the EAR, aware; ``build`` names the verifier and its key. The platform is the label of the
     one appraisal; its policy is named by digest (RFC 6920, ``nih``). ``eat_nonce`` is the caller's nonce that the
-    evidence was made over; it is absent where no check has shown that.
+    evidence was made over; it is absent where no check has shown that, and where the verdict is as of another hour.
     """
-    nonce = shown_nonce(verdict)
+    nonce = shown_nonce(verdict) if abs(issued - verdict.at) <= _LONGEST else None
     fresh = {"eat_nonce": base64.b64encode(nonce).decode()} if nonce else {}
-    status, vector = appraise(verdict)
+    status, vector = appraise(verdict, fresh=nonce is not None)
     return {
         "eat_profile": PROFILE,
         "iat": int(issued.timestamp()),
@@ -92,16 +96,13 @@ def shown_nonce(verdict: Verdict | RawVerdict) -> bytes | None:
     return next((bytes.fromhex(check.found) for check in verdict.checks if _passed(check, ("session-nonce",))), None)
 
 
-def appraise(verdict: Verdict | RawVerdict) -> tuple[str, dict[str, int]]:
-    """The tier of a verdict, and its trustworthiness vector. The tier is never above the worst claim of the vector."""
+def appraise(verdict: Verdict | RawVerdict, *, fresh: bool) -> tuple[str, dict[str, int]]:
+    """The tier of a verdict, and its trustworthiness vector. The tier is never above the worst claim of the vector.
+
+    ``fresh``: it is shown that the evidence was made for the caller, and the verdict is of now.
+    """
     simulated = verdict.identity_root == SIMULATED
-    if (
-        isinstance(verdict, Verdict)
-        and verdict.accepted
-        and verdict.confidential
-        and shown_nonce(verdict) is not None
-        and not simulated
-    ):
+    if isinstance(verdict, Verdict) and verdict.accepted and verdict.confidential and fresh and not simulated:
         recognised = any(_passed(check, _INSTANCE_CHECKS) for check in verdict.checks)
         return AFFIRMING, {_INSTANCE: _RECOGNISED if recognised else _NO_CLAIM, **_AFFIRMED}
     vector = dict.fromkeys((_INSTANCE, *_AFFIRMED), _NO_CLAIM)

@@ -164,3 +164,15 @@ def test_no_failed_check_leaves_an_affirming_claim(accepted: Verdict, name: str,
     collateral = failed.failure is not None and failed.failure.kind is FailureKind.COLLATERAL
     assert found["ear_status"] == ("none" if collateral else "contraindicated")
     assert not {1, 2, 3}.intersection(part["ear_trustworthiness_vector"].values())
+
+
+@pytest.mark.parametrize(
+    "later", [datetime.timedelta(hours=2), datetime.timedelta(days=400), -datetime.timedelta(days=1)]
+)
+def test_verdict_as_of_another_time_makes_no_affirming_claim(accepted: Verdict, later: datetime.timedelta) -> None:
+    """What was revoked since then is not in it, and ``iat`` would say that it is of now."""
+    found = ear.ear_claims(accepted, issued=AT + later, build=BUILD)
+    schema.validate("ear", found, what="The EAR")
+    part = found["submods"][accepted.platform]
+    assert (part["ear_status"], part["ear_trustworthiness_vector"]["hardware"]) == ("none", 0)
+    assert "eat_nonce" not in found and "eat_nonce" not in part
