@@ -11,7 +11,7 @@ from cloister.cli.shell.command_line import program
 from cloister.cli.shell.options import COLLATERAL, JSON
 from cloister.cli.shell.settings import Settings, party_verb
 from cloister.errors import InputError
-from cloister.protocol import names
+from cloister.protocol import names, text
 from cloister.units import local_time
 
 if TYPE_CHECKING:
@@ -67,5 +67,5 @@ def _show(settings: Settings, kept: Sequence["KeptCollateral"]) -> None:
         return
     for one in kept:
         until = f"until {local_time(one.until)}" if one.until is not None else "does not expire"
-        print(f"{'EXPIRED ' if one.expired_at(now) else ''}{one.name}, {until}")
-        print(f"  {one.path}")
+        print(f"{'EXPIRED ' if one.expired_at(now) else ''}{text.printable(one.name)}, {until}")
+        print(f"  {text.printable(str(one.path))}")

@@ -8,6 +8,7 @@ import pytest
 
 from cloister.attestation.collateral.issuers import amd_issuers
 from cloister.attestation.collateral_source import CERTIFICATE
+from cloister.attestation.testkit.authority import Authority
 from tests import output_schema
 from tests.client.collateral.services import revocations
 
@@ -37,6 +38,20 @@ def test_pack_and_list_show_what_is_kept_and_what_has_expired(cloister, files: P
     assert "certificate of ARK-Milan, until 2045-10-22" in listed.out
     again = cloister("collateral", "pack", "ark.der", "--collateral", "vendors")
     assert again.out == "0 new in vendors.\nUse it: cloister verify-evidence FILE... --collateral vendors\n"
+
+
+def test_names_that_someone_chose_write_nothing_but_text(cloister, files: Path) -> None:
+    name = "x\x1b[2J\u202e\nVerdict   ACCEPTED"
+    folder = files / "vendors"
+    folder.mkdir()
+    certificate = Authority.create(NOW, name).certificate
+    (folder / "a\x1b[2J.der").write_bytes(certificate)
+    listed = cloister("collateral", "list", "--collateral", "vendors")
+    assert listed.code == 0 and len(listed.out.splitlines()) == 2
+    assert all(line.isprintable() for line in listed.out.splitlines())
+    as_json = cloister("collateral", "list", "--collateral", "vendors", "--json")
+    assert json.loads(as_json.out)["items"][0]["name"] == f"certificate of {name}"
+    assert all(line.isprintable() for line in as_json.out.splitlines())
 
 
 @pytest.mark.parametrize(

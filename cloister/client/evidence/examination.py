@@ -71,7 +71,10 @@ class Examination:
         return sign_ear(self.verdict, key)
 
     def __repr__(self) -> str:
-        return one_line(f"Examination: {'genuine' if self.passed else 'REJECTED'}, platform {self.verdict.platform}")
+        decision = "genuine" if self.passed else "REJECTED"
+        if self.passed and isinstance(self.verdict, RawVerdict) and not self.verdict.genuine:
+            decision = "signed by a key for which no one vouches"
+        return one_line(f"Examination: {decision}, platform {self.verdict.platform}")
 
     def _repr_html_(self) -> str:
         return show_verdict(self.verdict, (*self.problems, *self.advice))

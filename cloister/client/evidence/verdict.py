@@ -26,11 +26,18 @@ _SIGNED = "SIGNED by the key that you named, which shows no machine"
 
 
 def verdict_lines(verdict: Verdict | RawVerdict) -> Iterator[str]:
-    """Every check with expected and found, collateral, likely causes, the claims, and the verdict in the last line."""
+    """Every check with expected and found, collateral, likely causes, the claims, and the verdict in the last line.
+
+    Each is one printable line: certificates and firmware have names that anyone may have chosen.
+    """
+    yield from map(text.printable, _lines(verdict))
+
+
+def _lines(verdict: Verdict | RawVerdict) -> Iterator[str]:
     yield from _checks(verdict.checks)
     yield from (f"Used      {said}" for said in _used(verdict))
     yield from (f"Skipped   {said}" for said in _skipped(verdict))
-    yield from (f"Cause     {text.printable(cause.sentence())}" for cause in verdict.causes)
+    yield from (f"Cause     {cause.sentence()}" for cause in verdict.causes)
     yield from verdict_summary(verdict) if isinstance(verdict, Verdict) else _raw_summary(verdict)
 
 

@@ -463,3 +463,30 @@ def test_choice_ends_with_its_member_and_debug_with_a_comparison(
 
     assert failed(found.verdict) == [name]
     assert found.advice[-1].endswith(says)
+
+
+def test_names_that_someone_chose_stay_within_their_line(snp_files: Files, report: dict[str, bytes]) -> None:
+    found = snp_files.examine(report)
+    assert isinstance(found.verdict, RawVerdict)
+    name = "x\x1b[2J\u202e\nVerdict   GENUINE"
+    check, *others = found.verdict.checks
+    passed, *_ = (one for one in others if one.outcome is CheckOutcome.PASSED)
+    checks = [
+        dataclasses.replace(passed, name=f"a-{outcome}", outcome=outcome, expected=name, found=name, reason=name)
+        for outcome in CheckOutcome
+    ]
+    hostile = dataclasses.replace(
+        found.verdict, checks=(check, *others, *checks), identity={name: name}, events=(name,), not_judged=(name,)
+    )
+    lines = list(verdict.verdict_lines(hostile))
+    assert all(line.isprintable() for line in lines)
+    assert [line.startswith("Verdict") for line in lines].count(True) == 1 and lines[-1].startswith(
+        "Verdict   REJECTED"
+    )
+
+
+def test_key_for_which_no_one_vouches_is_not_said_to_be_genuine(snp_files: Files, report: dict[str, bytes]) -> None:
+    found = snp_files.examine(report)
+    assert isinstance(found.verdict, RawVerdict) and "genuine" in repr(found)
+    unknown = dataclasses.replace(found, verdict=dataclasses.replace(found.verdict, identity_root="none"))
+    assert unknown.passed and "genuine" not in repr(unknown).lower()
