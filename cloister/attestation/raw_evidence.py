@@ -136,7 +136,7 @@ def _platform_and_checks(raw: Raw, report: HclReport | None) -> tuple[RawPlatfor
     if raw.tdx_quote is None:
         raise MalformedEvidence("HCL report", 0, "is of a TDX machine and needs its TDX quote")
     own = ("azure-mrtd", "azure-mrseam", "azure-rtmrs", "azure-machine")
-    return RawPlatform.AZURE_TDX, (*RAW_TDX_NAMES, *own, *quote)
+    return RawPlatform.AZURE_TDX, (*RAW_TDX_NAMES, UNSIGNED, *own, *quote)
 
 
 def _judge_snp(
@@ -244,13 +244,17 @@ def _check_hcl(
             raise _without("azure.tdx")
         quote = TdxQuote.parse(raw.tdx_quote)
         identity = _check_tdx(appraisal, policy, quote, report.report_data(), paravisor=True)
+        check_unsigned(appraisal.checks, raw.unsigned + len(raw.tdx_quote) - size_of(raw.tdx_quote))
         measured = quote.report
         check_tdx_paravisor(appraisal.checks, measured.mr_td, measured.mr_seam, measured.rtmrs, section.tdx)
     checks, claims = appraisal.checks, report.claims
     pcrs = raw.quote.pcrs if raw.quote is not None else {}
     if raw.quote is None:
         for name in QUOTE_NAMES:
-            checks.not_applicable(name, "no quote of the vTPM came with the report")
+            if name == "quote-binding" and report_data is not None:
+                checks.record(name, False, report_data.hex(), "no quote of the vTPM, which alone is made over it")
+            else:
+                checks.not_applicable(name, "no quote of the vTPM came with the report")
     else:
         signature = RsaSignature.parse(raw.quote.signature)
         check_signed_quote(checks, raw.quote.attest, signature, claimed_key(report), pcrs, report_data)

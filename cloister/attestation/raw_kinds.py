@@ -50,12 +50,14 @@ class RawHcl:
     tdx_quote: None on SEV-SNP.
     quote: of its vTPM.
     event_log: the vTPM's, with the quote.
+    unsigned: how many bytes followed the TDX quote; they are not judged.
     """
 
     report: bytes
     tdx_quote: bytes | None = None
     quote: SignedRegisters | None = None
     event_log: bytes | None = None
+    unsigned: int = 0
 
 
 Raw = RawSnp | RawTdx | RawHcl | RawTpm | RawLog

@@ -20,7 +20,7 @@ from cloister.attestation.snp.certificates import is_endorsement
 from cloister.attestation.tpm.eventlog import EventLog
 from cloister.attestation.tpm.rsa import RsaPublic, RsaSignature
 from cloister.attestation.tpm.structures import ALG_RSASSA, Attest, EccPublic, EcdsaSignature
-from cloister.attestation.x509.certificate import TCG_AIK, Certificate, find_path
+from cloister.attestation.x509.certificate import TCG_AIK, Certificate, find_path, issuers_among
 from cloister.protocol import canonical
 
 PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
@@ -235,8 +235,9 @@ def _path(
 ) -> tuple[tuple[Certificate, ...] | None, Anchor | None, str]:
     """The path to the first anchor that there is one to; or None and why not."""
     why = "no vendor of TPMs is trusted"
+    pool = issuers_among(leaf, issuers)
     for anchor in anchors:
-        path, reason = find_path(leaf, issuers, anchor.spki_sha256)
+        path, reason = find_path(leaf, pool, anchor.spki_sha256)
         if path is not None:
             return tuple(path), anchor, f"found, to {anchor.name or anchor.spki_sha256.hex()}"
         why = reason or why

@@ -21,6 +21,7 @@ from cloister.attestation.result import CheckOutcome
 from cloister.attestation.roots import VENDORS, Anchor
 from cloister.attestation.testkit import (
     AzureSnpMachine,
+    AzureTdxMachine,
     BootEvent,
     GcpSnpMachine,
     RsaTpm,
@@ -30,6 +31,7 @@ from cloister.attestation.testkit import (
     encode_ccel,
     encode_event_log,
 )
+from cloister.attestation.testkit.authority import Authority
 from cloister.attestation.testkit.machine import BOOT_EVENTS
 from cloister.attestation.testkit.raw import bare, evidence_policy
 from cloister.attestation.tpm import structures
@@ -249,6 +251,36 @@ def test_hcl_report_alone_satisfies_no_pin_of_a_register() -> None:
     assert failed(judged_hcl(hcl(quote=None), pcrs={4: quoted.pcrs[4]})) == ["pcr-4"]
 
 
+def test_report_data_that_is_asked_for_is_shown_by_every_kind_or_rejected() -> None:
+    """None passes over it for the lack of the field that would show it."""
+    asked = b"q" * 64
+    azure, collateral = evidence_policy(AZURE.policy()), azure_collateral()
+    amd, lists = SNP.processor.amd, InMemory({CRL: SNP.crls})
+    table = SNP.processor.table()
+    found = {
+        "hcl alone": judged(hcl(quote=None), azure, roots=AZURE.roots(), collateral=collateral, report_data=asked),
+        "hcl": judged(hcl(), azure, roots=AZURE.roots(), collateral=collateral, report_data=asked),
+        "snp": judged(
+            RawSnp(SNP.processor.report(), table, tpm=quote()), evidence_policy(SNP.policy()), collateral=lists,
+            roots=(amd.anchor(), *GCP.roots()), report_data=asked,
+        ),
+        "tpm": judged(quote(), report_data=asked),
+        "log": judged(RawLog(encode_event_log(BOOT_EVENTS), is_ccel=False), report_data=asked),
+    }  # fmt: skip
+    assert {name: failed(one) for name, one in found.items()} == {
+        "hcl alone": ["quote-binding"],
+        "hcl": ["quote-binding"],
+        "snp": ["snp-report-data"],
+        "tpm": ["quote-binding"],
+        "log": ["boot-event-log"],
+    }
+
+
+def test_certificate_of_a_key_is_found_among_many_others() -> None:
+    others = tuple(Authority.create(AT, f"other {number}").certificate for number in range(40))
+    assert judged(quote(), collateral=InMemory({CERTIFICATE: others})).genuine
+
+
 def test_changed_claims_of_an_hcl_report_are_rejected() -> None:
     report = bytearray(hcl().report)
     place = report.index(b'"secure-boot":true')
@@ -294,6 +326,21 @@ def test_bytes_that_no_one_signed_are_counted() -> None:
     found = judged(filled, policy, roots=(TD.intel.anchor(),), collateral=TD.intel.collateral())
     (check,) = (check for check in found.checks if check.name == "unsigned-bytes")
     assert check.found == f"{8000 - found.judged[0].size} bytes"
+
+
+def test_bytes_after_a_tdx_quote_of_azure_are_counted_too() -> None:
+    machine = AzureTdxMachine.create(AT)
+    raw = bare(machine.evidence(BINDING))
+    assert isinstance(raw, RawHcl) and raw.tdx_quote is not None
+    policy, collateral = evidence_policy(machine.policy()), machine.intel.collateral()
+    for one, said in (
+        (raw, "none"),
+        (dataclasses.replace(raw, unsigned=3), "3 bytes"),
+        (dataclasses.replace(raw, tdx_quote=raw.tdx_quote + bytes(5)), "5 bytes"),
+    ):
+        found = judged(one, policy, roots=machine.roots(), collateral=collateral)
+        (check,) = (check for check in found.checks if check.name == "unsigned-bytes")
+        assert (failed(found), check.found) == ([], said)
 
 
 def test_tpm_beside_a_report_is_judged_too_and_not_taken_as_bound() -> None:

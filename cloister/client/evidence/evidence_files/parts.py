@@ -126,7 +126,7 @@ class Parts:
             )
         quote = self._registers(take) if "tpm_attest" in self.found else None
         log = take("tcg_log") if quote is not None else None
-        return RawHcl(report, take("tdx_quote") if is_tdx else None, quote, log)
+        return RawHcl(report, take("tdx_quote") if is_tdx else None, quote, log, self.unsigned)
 
     def _tpm(self, take: Any) -> RawTpm:
         """A TPM's quote. Raises InputError when it has no signature, PCRs, key or certificate."""
