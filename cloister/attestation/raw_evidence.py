@@ -28,7 +28,16 @@ from cloister.attestation.raw_attachments import PREIMAGE, UNSIGNED, check_preim
 from cloister.attestation.raw_checks import RAW_CHECKS, RAW_SNP_NAMES, RAW_TDX_NAMES
 from cloister.attestation.raw_kinds import Raw, RawHcl, RawSnp, RawTdx, judged_of, logs_of
 from cloister.attestation.raw_log import RawLog, replayed
-from cloister.attestation.raw_tpm import QUOTE_NAMES, TPM_NAMES, RawTpm, check_log, check_tpm, registers
+from cloister.attestation.raw_tpm import (
+    QUOTE_NAMES,
+    TPM_NAMES,
+    RawTpm,
+    check_log,
+    check_pcrs,
+    check_tpm,
+    check_without_quote,
+    registers,
+)
 from cloister.attestation.raw_verdict import NO_ROOT, RawVerdict
 from cloister.attestation.result import Recorder
 from cloister.attestation.roots import AMD, INTEL, MICROSOFT_PARAVISOR, VENDORS, Anchor, named_root
@@ -73,8 +82,10 @@ def verify_raw(
     at = in_utc(at)
     hcl_report = HclReport.parse(raw.report, recorded=True) if isinstance(raw, RawHcl) else None
     platform, names = _platform_and_checks(raw, hcl_report)
-    names = (*names, *(pin.check for pin in policy.pins if platform in pin.platforms and pin.check not in names))
-    elsewhere = {pin.check: pin for pin in policy.pins if platform not in pin.platforms and pin.check not in names}
+    with_tpm = isinstance(raw, RawSnp | RawTdx) and raw.tpm is not None
+    own = [pin for pin in policy.pins if platform in pin.platforms or (with_tpm and RawPlatform.TPM in pin.platforms)]
+    names = (*names, *(pin.check for pin in own if pin.check not in names))
+    elsewhere = {pin.check: pin for pin in policy.pins if pin.check not in names}
     usable = UsableCollateral((), collateral, cache)
     checks = Recorder((_PLATFORM, *names, *elsewhere), RAW_CHECKS)
     appraisal = Appraisal(checks=checks, instances=policy.instances, at=at, collateral=usable, roots=roots)
@@ -90,7 +101,7 @@ def verify_raw(
             root, identity, not_shown = _judge_tdx(appraisal, policy, raw, report_data)
         elif isinstance(raw, RawTpm):
             found = check_tpm(appraisal, raw, report_data)
-            check_pcrs(checks, raw.quote.pcrs, policy)
+            check_pcrs(checks, raw.quote.pcrs, policy.pcrs)
             root, identity, not_shown = found.root, dict(found.identity), found.not_judged
         elif isinstance(raw, RawHcl) and hcl_report is not None:
             vendor = AMD if hcl_report.report_type == TYPE_SNP else INTEL
@@ -145,7 +156,7 @@ def _judge_snp(
     """A SEV-SNP report and what came with it: the identity root, the claims, and what is not judged."""
     report = SnpReport.parse(raw.report)
     identity = _check_snp(appraisal, policy, report, raw.certificates, report_data)
-    more, not_shown = _check_attached(appraisal, raw, report.report_data)
+    more, not_shown = _check_attached(appraisal, policy, raw, report.report_data)
     root = named_root(appraisal.anchors(AMD), AMD)
     return root, identity | more, (*_image_of_snp(policy), *not_shown)
 
@@ -160,13 +171,13 @@ def _judge_tdx(
     if raw.ccel is not None:
         check_event_log(appraisal.checks, Ccel.parse(raw.ccel), quote.report)
     attached = replace(raw, unsigned=raw.unsigned + len(raw.quote) - size)
-    more, not_shown = _check_attached(appraisal, attached, quote.report.report_data)
+    more, not_shown = _check_attached(appraisal, policy, attached, quote.report.report_data)
     root = named_root(appraisal.anchors(INTEL), INTEL)
     return root, identity | more, (*_image_of_tdx(policy), *not_shown)
 
 
 def _check_attached(
-    appraisal: Appraisal, raw: RawSnp | RawTdx, report_data: bytes
+    appraisal: Appraisal, policy: EvidencePolicy, raw: RawSnp | RawTdx, report_data: bytes
 ) -> tuple[dict[str, str], tuple[str, ...]]:
     """What came with a report or quote over ``report_data``."""
     checks = appraisal.checks
@@ -175,6 +186,7 @@ def _check_attached(
     if raw.tpm is None:
         return identity, ()
     found = check_tpm(appraisal, raw.tpm, None)
+    check_pcrs(checks, raw.tpm.quote.pcrs, policy.pcrs)
     bound = "that the TPM is this machine's: nothing that is signed here ties its key to the processor"
     return identity | {f"tpm_{name}": value for name, value in found.identity.items()}, (*found.not_judged, bound)
 
@@ -250,25 +262,14 @@ def _check_hcl(
     checks, claims = appraisal.checks, report.claims
     pcrs = raw.quote.pcrs if raw.quote is not None else {}
     if raw.quote is None:
-        for name in QUOTE_NAMES:
-            if name == "quote-binding" and report_data is not None:
-                checks.record(name, False, report_data.hex(), "no quote of the vTPM, which alone is made over it")
-            else:
-                checks.not_applicable(name, "no quote of the vTPM came with the report")
+        check_without_quote(checks, report_data)
     else:
         signature = RsaSignature.parse(raw.quote.signature)
         check_signed_quote(checks, raw.quote.attest, signature, claimed_key(report), pcrs, report_data)
     check_log(checks, raw.event_log, pcrs)
     check_machine(checks, claims.vm_unique_id, policy.instances.azure_vm_ids)
-    check_pcrs(checks, pcrs, policy)
+    check_pcrs(checks, pcrs, policy.pcrs)
     return {**identity, "azure_vm_id": claims.vm_unique_id, "user_data": claims.user_data.hex(), **registers(pcrs)}
-
-
-def check_pcrs(checks: Recorder, pcrs: Mapping[int, bytes], policy: EvidencePolicy) -> None:
-    """Each register that the policy pins has that value. One that did not come with the quote fails."""
-    for index, wanted in sorted(policy.pcrs.items()):
-        found = pcrs[index].hex() if index in pcrs else "absent from the quote"
-        checks.record(f"pcr-{index}", pcrs.get(index) == wanted, wanted.hex(), found)
 
 
 def _image_of_snp(policy: EvidencePolicy) -> tuple[str, ...]:

@@ -130,6 +130,22 @@ def check_tpm(appraisal: Appraisal, raw: RawTpm, qualifying: bytes | None) -> Tp
     return TpmFinding(root, identity, tuple(not_judged))
 
 
+def check_without_quote(checks: Recorder, qualifying: bytes | None) -> None:
+    """Records ``QUOTE_NAMES`` where no quote came: nothing is made over ``qualifying``, if it is named."""
+    for name in QUOTE_NAMES:
+        if name == "quote-binding" and qualifying is not None:
+            checks.record(name, False, qualifying.hex(), "no quote of the vTPM, which alone is made over it")
+        else:
+            checks.not_applicable(name, "no quote of the vTPM came with the report")
+
+
+def check_pcrs(checks: Recorder, pcrs: Mapping[int, bytes], pinned: Mapping[int, bytes]) -> None:
+    """Each register that the policy pins has that value. One that did not come with the quote fails."""
+    for index, wanted in sorted(pinned.items()):
+        found = pcrs[index].hex() if index in pcrs else "absent from the quote"
+        checks.record(f"pcr-{index}", pcrs.get(index) == wanted, wanted.hex(), found)
+
+
 def parse_signature(data: bytes) -> EcdsaSignature | RsaSignature:
     """A TPMT_SIGNATURE of a supported kind. Raises MalformedEvidence."""
     return RsaSignature.parse(data) if data[:2] == ALG_RSASSA.to_bytes(2) else EcdsaSignature.parse(data)

@@ -328,6 +328,19 @@ def test_bytes_that_no_one_signed_are_counted() -> None:
     assert check.found == f"{8000 - found.judged[0].size} bytes"
 
 
+def test_pin_of_a_register_is_judged_wherever_a_quote_came_along() -> None:
+    """A policy for several platforms does not pass over the registers of a TPM beside a report."""
+    amd = SNP.processor.amd
+    raw = RawSnp(SNP.processor.report(), SNP.processor.table(), tpm=quote())
+    platforms, roots = (RawPlatform.SEV_SNP, RawPlatform.TPM), (amd.anchor(), *GCP.roots())
+    for index, value, wrong in ((4, quote().quote.pcrs[4], []), (4, b"x" * 32, ["pcr-4"]), (23, bytes(32), ["pcr-23"])):
+        policy = evidence_policy(SNP.policy(), platforms=platforms, pcrs={index: value})
+        found = judged(raw, policy, roots=roots, collateral=InMemory({CRL: SNP.crls}))
+        assert failed(found) == wrong
+        without = judged(dataclasses.replace(raw, tpm=None), policy, roots=roots, collateral=InMemory({CRL: SNP.crls}))
+        assert outcomes(without)[f"pcr-{index}"] is CheckOutcome.NOT_APPLICABLE
+
+
 def test_bytes_after_a_tdx_quote_of_azure_are_counted_too() -> None:
     machine = AzureTdxMachine.create(AT)
     raw = bare(machine.evidence(BINDING))
