@@ -85,6 +85,15 @@ def choice(advice: str, *members: str) -> Failure:
     return Failure(FailureKind.CHOICE, f"{advice} To accept it, change {_listed(members)} in your policy.", members)
 
 
+LOG_ALONE = compare(
+    FailureKind.SIGNATURE,
+    "its registers",
+    "a quote of the same machine: pass that file, too",
+    first="No one signs a log, so a log alone shows nothing.",
+)
+"""How the replay of a log fails that came without a quote."""
+
+
 def missing(what: str, lacks: Sequence[str], *, member: str = "") -> Failure:
     """Collateral that is missing or has expired. ``member`` is the policy's member that does without it, if any."""
     advice = f"Get {what}: pass --fetch, or add the file, or put it into the folder of --collateral."

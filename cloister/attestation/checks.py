@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from cloister.attestation.azure.checks import AZURE_CHECKS, AZURE_SNP_NAMES, AZURE_TDX_NAMES, CERTIFICATE_NAMES
-from cloister.attestation.checkinfo import AGAIN, REBUILD, CheckInfo, Failure, FailureKind, compare, missing
+from cloister.attestation.checkinfo import AGAIN, LOG_ALONE, REBUILD, CheckInfo, Failure, FailureKind, compare, missing
 from cloister.attestation.collateral_source import CERTIFICATE
 from cloister.attestation.gcp.checks import GCP_CHECKS, GCP_SNP_NAMES, GCP_TDX_IMAGE_NAMES, GCP_TDX_NAMES
 from cloister.attestation.snp.checks import SNP_CHECKS, SNP_IMAGE_NAMES, SNP_NAMES
@@ -109,7 +109,7 @@ _CHECKS = {
     "ak-usage": CheckInfo("The usage in the attestation key's certificate", _FORGED),
     "ak-key": CheckInfo("The key in the attestation key's certificate", _FORGED),
     "ak-attributes": CheckInfo("The attributes of the attestation key", _FORGED),
-    "boot-event-log": CheckInfo("The replay of the boot event log", _FORGED),
+    "boot-event-log": CheckInfo("The replay of the boot event log", _FORGED, (LOG_ALONE,)),
     "image-debug": CheckInfo(
         "The kind of the image",
         compare(

@@ -12,6 +12,7 @@ from datetime import datetime
 from cloister.attestation.azure.hcl import TYPE_SNP, HclReport
 from cloister.attestation.azure.policy import check_machine, check_snp_paravisor, check_tdx_paravisor
 from cloister.attestation.azure.verify import claimed_key
+from cloister.attestation.checkinfo import LOG_ALONE
 from cloister.attestation.collateral.cache import VerificationCache
 from cloister.attestation.collateral.unsigned import skip_unsigned
 from cloister.attestation.collateral.usable import UsableCollateral
@@ -194,7 +195,7 @@ def _check_attached(
 def _check_log(checks: Recorder, policy: EvidencePolicy, raw: RawLog, shown: Mapping[str, str]) -> None:
     """A log alone shows nothing: each register that the policy pins fails, too, with the replayed value."""
     wanted = "a quote over the registers that the log leads to"
-    checks.record("tdx-event-log" if raw.is_ccel else "boot-event-log", False, wanted, _LOG_UNSIGNED)
+    checks.fail("tdx-event-log" if raw.is_ccel else "boot-event-log", wanted, _LOG_UNSIGNED, LOG_ALONE)
     for pin in policy.pins:
         register = pin.check.replace("tdx-rtmr-", "rtmr").replace("pcr-", "pcr")
         if register in shown:

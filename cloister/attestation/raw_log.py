@@ -70,5 +70,5 @@ def replayed(raw: RawLog) -> tuple[dict[str, str], tuple[str, ...]]:
 
 def _line(register: str, kind: int, digest: bytes, data: bytes) -> str:
     text = data[:_SHOWN].decode("utf-8", "replace")
-    plain = "".join(one if one.isprintable() else "." for one in text).strip(".")
+    plain = "".join(one if one.isprintable() and one != "\ufffd" else "." for one in text).strip(".")
     return f"{register}  {_EVENTS.get(kind, f'{kind:#010x}')}  {digest.hex()}  {plain}".rstrip()

@@ -43,8 +43,11 @@ def verify_evidence(
     form = chosen_format(settings, format)
     moment = parse_time(at, "--at") if at is not None else None
     expected = client.parse_report_data(report_data) if report_data is not None else None
+    paths = [Path(file) for file in files]
+    if settings.path("policy") is None:  # a policy would not help with a file of another kind
+        client.require_evidence(paths)
     found = client.verify_evidence(
-        [Path(file) for file in files],
+        paths,
         settings.any_policy(),
         at=moment,
         report_data=expected,

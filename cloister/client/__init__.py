@@ -75,6 +75,7 @@ if TYPE_CHECKING:
     from cloister.client.evidence.collateral_folder import fetch_collateral as fetch_collateral
     from cloister.client.evidence.collateral_folder import pack_collateral as pack_collateral
     from cloister.client.evidence.examination import Examination as Examination
+    from cloister.client.evidence.examination import require_evidence as require_evidence
     from cloister.client.evidence.examination import verify_evidence as verify_evidence
     from cloister.client.evidence.explanation import Explanation as Explanation
     from cloister.client.evidence.first_policy import FirstPolicy as FirstPolicy
@@ -359,6 +360,7 @@ _NAMES = {
     "cloister.client.evidence.explanation": ("Explanation",),
     "cloister.client.evidence.examination": (
         "Examination",
+        "require_evidence",
         "verify_evidence",
     ),
     "cloister.client.evidence.typed_bytes": (

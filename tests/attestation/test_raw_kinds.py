@@ -11,6 +11,7 @@ import pytest
 from cloister.attestation.binding import SessionBinding
 from cloister.attestation.collateral_source import CERTIFICATE, CRL, InMemory
 from cloister.attestation.errors import MalformedEvidence
+from cloister.attestation.outcomes import advice
 from cloister.attestation.policy.evidence_policy import EvidencePolicy, RawPlatform
 from cloister.attestation.raw_evidence import verify_raw
 from cloister.attestation.raw_kinds import Raw, RawHcl, RawSnp, RawTdx
@@ -192,6 +193,7 @@ def test_log_alone_is_replayed_and_never_genuine(ccel: bool, filling: bytes) -> 
     found = judged(RawLog(data + filling, ccel), log_policy(ccel))
     assert failed(found) == ["tdx-event-log" if ccel else "boot-event-log"]
     assert (found.genuine, found.passed, found.identity_root) == (False, False, "none")
+    assert "pass that file, too" in advice(found.failures)[0]
     if ccel:
         assert found.identity == {f"rtmr{n}": value.hex() for n, value in enumerate(TD.report(bytes(64)).rtmrs)}
         assert found.events[0].startswith("RTMR ")
@@ -202,6 +204,11 @@ def test_log_alone_is_replayed_and_never_genuine(ccel: bool, filling: bytes) -> 
     assert len(found.events) == sum(event.kind != 3 for event in (TD.boot_events if ccel else BOOT_EVENTS))
     rejected = judged(RawLog(data + filling, ccel), evidence_policy(SNP.policy()))
     assert failed(rejected) == ["platform"] and rejected.identity == found.identity
+
+
+def test_bytes_of_an_event_outside_utf8_are_shown_as_dots() -> None:
+    log = encode_event_log((BootEvent(7, 0x80000001, b"\x61\xdf\xe4\x8b\xca\x93Boot"),))
+    assert judged(RawLog(log, is_ccel=False), log_policy(ccel=False)).events[0].endswith("  a..\u0293Boot")
 
 
 def test_log_that_is_too_large_without_its_filling_is_malformed() -> None:

@@ -150,7 +150,7 @@ def test_report_of_a_simulated_processor_makes_no_policy(cloister, tmp_path: Pat
     done = cloister(*words, "--yes")
 
     assert done.code == 3
-    assert "not genuine" in done.err
+    assert "not shown to be genuine" in done.err
     assert not (tmp_path / "mine.json").exists()
 
 

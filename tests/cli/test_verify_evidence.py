@@ -119,6 +119,14 @@ def test_invalid_input_exits_with_2(
     assert says in done.err
 
 
+def test_file_of_another_kind_is_refused_before_a_policy_is_asked_for(cloister, tmp_path: Path) -> None:
+    (tmp_path / "photo.jpg").write_bytes(b"\xff\xd8\xff\xe0" + bytes(99))
+    done = cloister("verify-evidence", tmp_path / "photo.jpg")
+
+    assert done.code == 2
+    assert "looks like a picture" in done.err and "No policy is set" not in done.err
+
+
 def test_nothing_is_judged_without_a_policy(cloister, tmp_path: Path, local: LocalMachine) -> None:
     done = cloister("verify-evidence", tmp_path / "bundle")
 

@@ -78,7 +78,7 @@ def policy_from_raw(
     def judge(under: EvidencePolicy) -> RawVerdict:
         return verify_raw(raw, under, report_data=None, at=at, collateral=collateral, roots=roots)
 
-    require_genuine(judge(without_lists(policy)).failures, "The evidence is not genuine", _MISSING)
+    require_genuine(judge(without_lists(policy)).failures, "The evidence is not shown to be genuine", _MISSING)
     return policy, tuple(adopted.values), judge(policy)
 
 
@@ -98,7 +98,8 @@ def _build(raw: Raw, adopted: Adopted, leaves: _Leaves) -> EvidencePolicy:
         return _build_azure(raw, adopted, leaves)
     raise PolicyError(
         "A TPM's quote or a log alone makes no policy: it shows no machine.",
-        hint="Pass the machine's report or TDX quote, or write a policy for the platform tpm that pins PCRs.",
+        hint="Pass the machine's report or TDX quote, too; or write a policy by hand, with these lines and what you "
+        "pin: version: 1, kind: evidence, platforms: [tpm] (for a TD's log: [tdx], tdx: {}).",
     )
 
 

@@ -5,6 +5,7 @@ from types import MappingProxyType
 
 from cloister.attestation.checkinfo import (
     AGAIN,
+    LOG_ALONE,
     REBUILD,
     CheckInfo,
     Failure,
@@ -125,7 +126,7 @@ _IMAGE = {
             first="The host gave it another boot configuration than the one in the evidence: do not use this machine.",
         ),
     ),
-    "tdx-event-log": CheckInfo("The replay of the boot event log (CCEL)", _FORGED),
+    "tdx-event-log": CheckInfo("The replay of the boot event log (CCEL)", _FORGED, (LOG_ALONE,)),
     "tdx-mrtd": CheckInfo("The firmware that the machine was started with (MRTD)", REBUILD),
     "tdx-rtmr-0": CheckInfo(
         "RTMR 0 (firmware configuration)",

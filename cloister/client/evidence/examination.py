@@ -80,6 +80,17 @@ class Examination:
         return show_verdict(self.verdict, (*self.problems, *self.advice))
 
 
+def require_evidence(paths: Sequence[FilePath]) -> None:
+    """Raise InputError, which says what a file looks like, unless the files are one piece of evidence.
+
+    Nothing is judged: what the files say may be false.
+    """
+    try:
+        load([Path(path) for path in paths])
+    except MalformedEvidence as error:
+        raise InputError(f"The evidence is malformed: {error.place}.") from error
+
+
 def verify_evidence(
     paths: Sequence[FilePath],
     policy: AnyPolicy,

@@ -18,7 +18,9 @@ from cloister.attestation.collateral_source import CERTIFICATE, CRL
 from cloister.attestation.raw_kinds import RawHcl, RawSnp, RawTdx
 from cloister.attestation.raw_log import RawLog
 from cloister.attestation.raw_tpm import RawTpm, TpmKey
+from cloister.attestation.testkit.event_log import BootEvent, encode_event_log
 from cloister.attestation.testkit.microsoft import encode_hcl_report
+from cloister.attestation.tpm.eventlog import EV_NO_ACTION
 from cloister.attestation.tpm.structures import sized
 from cloister.client.collateral import content
 from cloister.client.evidence.evidence_files import encoding
@@ -297,8 +299,12 @@ KNOWN: dict[str, tuple[bytes, str]] = {
     "token": (b"eyJhbGciOiJSUzI1NiJ9.eyJhIjoxfQ.c2ln", "token"),
     "token in JSON": (b'{"token": "eyJhbGciOiJSUzI1NiJ9.eyJhIjoxfQ.c2ln"}', "token"),
     "dstack's own": (b'{"attestation": "0000394e04000200"}', "dstack"),
+    "dstack's own, of Nitro": (b"\0\x02\xbd\x46\x84\x44\xa1\x01\x38\x22\xa0" + bytes(90), "dstack"),
+    "claims": (b'{"iss": "https://verifier.example", "exp": 1, "iat": 0}', "claims of another verifier"),
     "dstack's own, binary": (b"\0\0\x39\x4e" + QUOTE, "dstack"),
-    "utility VM": (b"\xd2\x84\x59\x13" + bytes(90), "utility VM"),
+    "utility VM": (b"\xd2\x84\x59\x13\xce\xa7\x01\x38\x25\x03\x70application/json" + bytes(90), "utility VM"),
+    "PSA": (b"\xd2\x84\x43\xa1\x01\x26\xa0\x59\x01\xd6\xa9\x19\x01\x09\x78\x18http://arm.com/psa/2.0.0", "PSA"),
+    "COSE": (b"\xd2\x84\x43\xa1\x01\x26\xa0" + bytes(90), "COSE"),
     "ACPI table": (b"CCEL" + bytes(52), "ACPI"),
     "SHA-1 log": (
         b"".join(
@@ -352,6 +358,41 @@ UNKNOWN: dict[str, bytes] = {
 def test_any_other_file_is_refused_by_its_name(tmp_path: Path, name: str) -> None:
     refused(tmp_path, x=UNKNOWN[name])
     refused(tmp_path, report=REPORT, x=UNKNOWN[name])
+
+
+OTHER: dict[str, tuple[bytes, str]] = {
+    "nothing": (b"", "an empty file"),
+    "ZIP": (b"PK\x03\x04" + bytes(99), "ZIP"),
+    "gzip": (b"\x1f\x8b\x08" + bytes(99), "compressed"),
+    "picture": (b"\xff\xd8\xff\xe0" + bytes(99), "a picture"),
+    "PDF": (b"%PDF-1.4\n", "PDF"),
+    "program": (b"\x7fELF" + bytes(99), "a program"),
+    "web page": (b"<!DOCTYPE html>\n<html></html>\n", "a web page"),
+    "UTF-16": (REPORT.hex().encode("utf-16"), "UTF-16"),
+    "JSON with a mark": (b"\xef\xbb\xbf{}", "byte order mark"),
+    "xxd": (b"00000000: 0200 0000 1f00 0300 0100 0000 0000 0000  ................\n" * 2, "a hex dump"),
+    "hexdump": (b"00000000  02 00 00 00 1f 00 03 00  01 00 00 00 00 00 00 00  |................|\n", "a hex dump"),
+    "report cut off": (REPORT[:900], "a SEV-SNP report that was cut off"),
+    "list": (b"[1, 2]", "a JSON list"),
+    "text": (b"Content-Type: text/plain\n\n" + base64_of(REPORT).encode(), "looks like text"),
+    "JSON in base64": (base64_of(b'{"vcekCert": "' + pem_of(VCEK).encode() + b'"}').encode(), "JSON (hex or base64)"),
+    "base64 twice": (base64_of(base64_of(REPORT).encode()).encode(), "text (hex or base64)"),
+}
+
+
+@pytest.mark.parametrize("name", OTHER)
+def test_file_of_another_kind_says_what_it_looks_like(tmp_path: Path, name: str) -> None:
+    data, word = OTHER[name]
+    assert word in refused(tmp_path, x=data).message
+
+
+def test_log_whose_second_event_has_no_digest_is_not_taken_for_one_with_sha1_alone(tmp_path: Path) -> None:
+    """Google's and Intel's firmware writes such events: EV_NO_ACTION, with zeros for digests."""
+    note = BootEvent(0, EV_NO_ACTION, b"SP800-155 Event3" + bytes(20))
+    log = encode_event_log((note, BootEvent(0, 0x8, b"firmware")))
+    given, _ = load(written(tmp_path, log=log))
+
+    assert given == RawLog(log, is_ccel=False)
 
 
 MISPLACED: dict[str, dict[str, bytes]] = {

@@ -108,6 +108,12 @@ def _add_hcl(parts: Parts, data: bytes, source: EvidenceFile) -> None:
     parts.put("hcl_report", data, source)
 
 
+def _is_der(data: bytes) -> bool:
+    """A sequence with a length that DER can have, not text that begins with the digit 0 (0x30)."""
+    long = data[:2] in (b"\x30\x81", b"\x30\x82", b"\x30\x83")
+    return long or (data[:1] == b"\x30" and 2 <= len(data) < 0x82 and data[1] == len(data) - 2)
+
+
 def _add_der(parts: Parts, data: bytes, source: EvidenceFile) -> None:
     """A certificate, a revocation list, a public key, or a bare ECDSA signature."""
     if tpm_tools.is_spki(data):
@@ -165,7 +171,7 @@ FORMS = (
         tpm_tools.is_public,
         lambda parts, data, source: parts.put("tpm_key", tpm_tools.public(data, named=True), source),
     ),
-    Form("DER (a certificate, a revocation list or a key)", lambda data: data[:1] == b"\x30", _add_der),
+    Form("DER (a certificate, a revocation list or a key)", _is_der, _add_der),
     Form(
         "a certificate table of AMD",
         _is_table,

@@ -15,7 +15,7 @@ from cloister.attestation.raw_tpm import RawTpm, SignedRegisters, TpmKey, finger
 from cloister.attestation.tpm.structures import Attest
 from cloister.client.collateral.content import PEM
 from cloister.client.collateral.folder import collect
-from cloister.client.evidence.evidence_files import tpm_tools
+from cloister.client.evidence.evidence_files import tpm_tools, unsupported
 from cloister.client.evidence.evidence_files.source import EvidenceFile
 from cloister.errors import InputError
 
@@ -184,6 +184,7 @@ class Parts:
                     "Keep the lines from each BEGIN to its END, and no others.",
                 )
             else:
+                unsupported.refuse_other(data, source)
                 raise source.refuse(
                     f"{'' if not source.looks else 'what it encodes '}is not evidence of a supported kind",
                     "Pass a SEV-SNP report, a TDX quote, an HCL report, a TPM quote, a log, or a bundle of "
