@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from cloister import endpoint
 from cloister.attestation.policy.policy import Policy
+from cloister.attestation.x509.certificate import Certificate
 from cloister.client.collateral.folder import load_collateral
 from cloister.client.computation.manifest import load_manifest
 from cloister.client.doctor import installation
@@ -81,6 +82,7 @@ class _Checkup:
                 "platform": self._check_platform,
                 "image": self._check_image,
                 "owners": self._check_owners,
+                "authority": self._check_authority,
                 "collateral": self._check_collateral,
                 "manifest": self._check_manifest,
                 "party": self._check_party,
@@ -204,6 +206,21 @@ class _Checkup:
                 hint="Owners can submit, stop and reset: ask the platform team who was added or removed, and why.",
             )
         return f"your policy has the workspace's {len(found.owners)} owners"
+
+    def _check_authority(self) -> str:
+        pinned = _earlier(lambda: self._policy, "policy").local
+        descriptor = _earlier(lambda: self._descriptor, "workspace")
+        if pinned is None or descriptor.authority is None:
+            raise NotChecked("only a local workspace has an authority of its own")
+        found = Certificate.parse(descriptor.authority).fingerprint()
+        if found != pinned.authority_spki_sha256:
+            raise InputError(
+                f"Your policy pins another authority than the workspace's (expected: "
+                f"{pinned.authority_spki_sha256.hex()}, found: {found.hex()}).",
+                hint="A workspace that was destroyed and made again has a new one: ask the platform team, then start a "
+                "policy with the new workspace descriptor.",
+            )
+        return f"your policy pins the workspace's authority, {found.hex()}"
 
     def _check_collateral(self) -> str:
         if self._setup.collateral is None:

@@ -19,6 +19,7 @@ from cloister.client.doctor.checkup import Setup, check_up
 from cloister.client.files import keys
 from cloister.protocol.descriptor import Descriptor
 from cloister.protocol.signingkey import key_id
+from tests.agent_fixture import new_authority
 from tests.keyfile import samples
 
 
@@ -137,6 +138,15 @@ def test_files_of_different_workspaces_are_found(setup, machine, parties):
     policy = dataclasses.replace(machine.policy.boot_configuration, cvms=("elsewhere",))
     (folder / "policy.json").write_bytes(dataclasses.replace(machine.policy, boot_configuration=policy).encode())
     assert "accepts the CVMs elsewhere" in wrong(setup)["owners"]
+
+
+def test_an_authority_that_was_replaced_is_found(setup):
+    """A workspace that was destroyed and made again has another."""
+    _change_descriptor(setup.workspace.parent, authority=new_authority().certificate)
+    found = wrong(setup)
+    assert list(found) == ["authority"]
+    assert "pins another authority" in found["authority"]
+    assert "platform team" in found["authority"]
 
 
 def test_a_policy_with_placeholders_is_found(setup, monkeypatch):
