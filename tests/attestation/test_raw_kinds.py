@@ -348,6 +348,18 @@ def test_pin_of_a_register_is_judged_wherever_a_quote_came_along() -> None:
         assert outcomes(without)[f"pcr-{index}"] is CheckOutcome.NOT_APPLICABLE
 
 
+@pytest.mark.parametrize("indices", [(), (16,), (10, 15, 23)])
+def test_log_beside_a_quote_over_none_of_its_registers_shows_nothing(indices: tuple[int, ...]) -> None:
+    parsed, pcrs = structures.Attest.parse(quote().quote.attest), dict.fromkeys(indices, bytes(32))
+    assert parsed.quote is not None
+    selection = structures.PcrSelection(structures.ALG_SHA256, indices)
+    digest = hashlib.sha256(b"".join(pcrs.values())).digest()
+    over = dataclasses.replace(parsed.quote, selections=(selection,), pcr_digest=digest)
+    attest = dataclasses.replace(parsed, quote=over).marshal()
+    found = judged(quote(quote=SignedRegisters(attest, GCP.tpm.sign(attest), pcrs)))
+    assert failed(found) == [] and outcomes(found)["boot-event-log"] is CheckOutcome.NOT_APPLICABLE
+
+
 def test_bytes_after_a_tdx_quote_of_azure_are_counted_too() -> None:
     machine = AzureTdxMachine.create(AT)
     raw = bare(machine.evidence(BINDING))
