@@ -49,7 +49,6 @@ from cloister.attestation.tdx.quote import TdxQuote, size_of
 from cloister.attestation.tpm.ccel import Ccel
 from cloister.attestation.tpm.rsa import RsaSignature
 
-_PLATFORM = "platform"
 _NOT_SHOWN_OF_LOG = ("whose log it is, and whether it is complete: no one signs a log",)
 _LOG_UNSIGNED = "no quote came with the log, and no one signs a log"
 _NEVER_JUDGED = (
@@ -88,11 +87,11 @@ def verify_raw(
     names = (*names, *(pin.check for pin in own if pin.check not in names))
     elsewhere = {pin.check: pin for pin in policy.pins if pin.check not in names}
     usable = UsableCollateral((), collateral, cache)
-    checks = Recorder((_PLATFORM, *names, *elsewhere), RAW_CHECKS)
+    checks = Recorder(("platform", *names, *elsewhere), RAW_CHECKS)
     appraisal = Appraisal(checks=checks, instances=policy.instances, at=at, collateral=usable, roots=roots)
     shown, events = replayed(raw) if isinstance(raw, RawLog) else ({}, ())
     root, identity, not_shown = NO_ROOT, shown, _NOT_SHOWN_OF_LOG if isinstance(raw, RawLog) else ()
-    accepted = checks.record(_PLATFORM, platform in policy.platforms, ", ".join(policy.platforms), platform)
+    accepted = checks.record("platform", platform in policy.platforms, ", ".join(policy.platforms), platform)
     if accepted:
         for name, pin in elsewhere.items():
             checks.not_applicable(name, f"{pin.member} is for {' and '.join(pin.platforms)}, and this is {platform}")
