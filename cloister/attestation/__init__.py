@@ -11,10 +11,8 @@ A SEV-SNP report (`sev-snp`), with the host's certificate table and AMD's revoca
     known = InMemory({"crl": (crl,)})
     verdict = verify_raw(raw, policy, report_data=expected, at=now, collateral=known)
 
-Without a table, pass the certificate of its key, and with it those of its issuers, all in DER:
-
-    raw = RawSnp(report)
-    known = InMemory({"certificate": (vcek, *amd_issuers().items("certificate")), "crl": (crl,)})
+Without a table, pass the certificate of its key and those of its issuers, in DER:
+``InMemory({"certificate": (vcek, *amd_issuers().items("certificate")), "crl": (crl,)})``.
 
 A TDX quote (`tdx`), with what Intel's service has for it:
 
