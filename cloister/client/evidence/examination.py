@@ -154,7 +154,11 @@ def _require_size(given: Evidence | Raw, report_data: bytes) -> None:
     least, most = (1, _MAX_TPM_DATA) if isinstance(given, RawHcl | RawTpm) else (_REPORT_DATA, _REPORT_DATA)
     if not least <= len(report_data) <= most:
         expected = str(most) if least == most else f"{least} to {most}"
-        raise InputError(f"The report data has {len(report_data)} bytes; this kind of evidence has {expected}.")
+        size = f"{len(report_data)} byte{'' if len(report_data) == 1 else 's'}"
+        raise InputError(
+            f"The report data has {size}; this kind of evidence has {expected}.",
+            hint="A tool that takes fewer bytes pads them, usually with zeros at the end: pass all of them.",
+        )
 
 
 def _judged(

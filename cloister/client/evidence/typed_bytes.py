@@ -19,7 +19,7 @@ def parse_report_data(typed: str) -> bytes:
     """The bytes of a hexadecimal text, with or without ``0x``, or of the word ``zero``. Raises InputError."""
     if typed.strip() == ZERO:
         return bytes(_REPORT_DATA)
-    hint = f"write {ZERO} for {_REPORT_DATA} zero bytes"
+    hint = f"write {ZERO} for {_REPORT_DATA} zero bytes; `printf TEXT | od -An -tx1` prints a text in hexadecimal"
     return _hex(typed, "--report-data", f"Omit it to accept any, or {hint}.")
 
 
