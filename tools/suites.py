@@ -35,6 +35,9 @@ _SUITES = (
 USUAL = " and ".join(f"not {name}" for name in _SUITES)
 """Marker expression: what `make test` runs."""
 
+MACHINES = " and ".join(f"not {name}" for name in _SUITES if name != "rare")
+"""Marker expression: what ``machines`` runs."""
+
 FAST = f"not vm and not engine and {USUAL}"
 """Marker expression: a room's tests without those of the suites with these names, and of ``machines``."""
 

@@ -132,10 +132,10 @@ def engine(c: Any, match: str = "") -> None:
     example="invoke test.machines --match workspace",
 )
 def machines(c: Any, match: str = "") -> None:
-    """Run the tests that build the guest image and boot virtual machines (some minutes; part of `make test`)."""
+    """Run the tests that build the guest image and boot virtual machines (minutes; `make test` runs most of them)."""
     from tools import suites
 
-    _end(suites.run([suites.TESTS / "e2e"], select=suites.USUAL, match=match))
+    _end(suites.run([suites.TESTS / "e2e"], select=suites.MACHINES, match=match))
 
 
 @verb(help={"match": "only tests whose names match this expression (pytest -k)"}, example="invoke test.scratch")

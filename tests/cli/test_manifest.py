@@ -91,9 +91,8 @@ def test_bundle_that_does_not_fit_is_refused_at_the_limit(cloister, folder: Path
     done = cloister("manifest", "manifest.yaml")
 
     assert done.code == 2
-    assert done.err.startswith(
-        f"Error: manifest.yaml:{line}: limits.memory: The unpacked bundle (1.922 MiB) and Python"
-    )
+    said = "limits.memory (1 MiB) does not hold the unpacked bundle (1.922 MiB) and Python"
+    assert done.err.startswith(f"Error: manifest.yaml:{line}: limits.memory: {said}")
     assert not (folder / "manifest.json").exists()
 
 

@@ -21,6 +21,7 @@ _NETWORK = "169.254.169.0/24"
 _SERVER = "169.254.169.254"
 
 
+@pytest.mark.rare
 def test_image_detects_google_and_uses_its_metadata_server(base_image: Image, tmp_path: Path) -> None:
     """The disk is the VHD on SCSI; the boot configuration comes over HTTP, not fw_cfg."""
     tools, place = host_tools.ensure(), private_folder(tmp_path / "machine")

@@ -57,6 +57,7 @@ def test_changed_command_lines_are_detected_and_told_apart(host: HostileHost) ->
     _assert_nothing_is_uploaded(host, opening.verdict.failures)
 
 
+@pytest.mark.rare
 def test_kernel_image_with_one_flipped_bit_is_refused(host: HostileHost) -> None:
     """The bit makes an option of the command line unknown to the kernel, which boots without lockdown."""
     host.boot(disk=_flipped(host.image.disk.read_bytes(), b"lockdown=confidentiality", b"mockdown=confidentiality"))
@@ -67,6 +68,7 @@ def test_kernel_image_with_one_flipped_bit_is_refused(host: HostileHost) -> None
     _assert_nothing_is_uploaded(host, failures)
 
 
+@pytest.mark.rare
 def test_root_with_one_flipped_bit_panics(host: HostileHost) -> None:
     """The bit is in a file name in a folder of the agent."""
     disk = _flipped(host.image.disk.read_bytes(), b"runner.pyshutdown", b"runner.pyrhutdown")

@@ -31,6 +31,7 @@ def test_machine_matches_its_descriptor(workspace: RunningWorkspace, base_image:
         assert opening.verdict.failures == ()
 
 
+@pytest.mark.rare
 def test_a_machine_that_its_host_powers_off_tells_its_parties_and_is_replaced(
     workspace: RunningWorkspace, base_image: Image
 ):

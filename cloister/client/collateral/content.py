@@ -65,7 +65,7 @@ def read(data: bytes, what: str) -> tuple[CollateralItem, ...]:
         raise MalformedEvidence(what, 0, f"has {len(data)} bytes, at most {MAX_SIZE} are allowed")
     if data.lstrip()[:1] == b"{":
         return _from_json(data, what)
-    if PEM in data:
+    if PEM in data and b"\0" not in data:  # a quote has its certificates as PEM, too
         return tuple(_from_pem(data, what))
     if _HEX_FILE.fullmatch(data):  # as Intel's caching service gives revocation lists
         item = CollateralItem(CRL, bytes.fromhex(data.decode("ascii")))

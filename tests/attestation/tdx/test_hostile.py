@@ -194,9 +194,12 @@ def test_event_with_an_unknown_register_is_malformed(events: list[BootEvent], re
         Ccel.parse(encode_ccel(events, size=0))
 
 
-def test_oversized_log_is_malformed() -> None:
+def test_oversized_log_is_malformed_but_its_filling_does_not_count() -> None:
+    log = bytearray(encode_ccel(CC_EVENTS, size=MAX_LOG + 1))
+    assert Ccel.parse(bytes(log)).events == Ccel.parse(encode_ccel(CC_EVENTS)).events
+    log[-1] ^= 0x55
     with pytest.raises(MalformedEvidence, match="at most"):
-        Ccel.parse(encode_ccel(CC_EVENTS, size=MAX_LOG + 1))
+        Ccel.parse(bytes(log))
 
 
 def test_data_between_padding_is_malformed() -> None:

@@ -49,7 +49,7 @@ def test_reboot_while_reading_events_is_an_error(machine):
             EventKind.MANIFEST,
         ]
         follower._key = b"of an earlier life"
-        with pytest.raises(ProofError, match="was rebooted"):
+        with pytest.raises(ProofError, match="was restarted"):
             list(follower.records(follow=False))
 
 
