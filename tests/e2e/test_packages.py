@@ -15,7 +15,7 @@ from tests.shared_files import INPUTS
 
 _FOLDER = paths.CHECKOUT / "tests" / "packages"
 
-USUAL = ("scikit-learn", "pandas-pyarrow", "polars")
+USUAL = ("pandas-pyarrow", "polars")
 
 # What each program prints.
 PRINTED = {

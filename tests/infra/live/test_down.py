@@ -36,6 +36,7 @@ def left(tmp_path: Path) -> set[str]:
     return {thing["type"] for thing in world.values()} - {"gcp:compute/image:Image"}
 
 
+@pytest.mark.rare
 def test_keys_remain_unless_the_workspace_is_removed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ):

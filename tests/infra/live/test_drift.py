@@ -161,7 +161,7 @@ class Cloud:
         return [one.sentence() for one in differences]
 
 
-@pytest.fixture(params=["azure", pytest.param("gcp", marks=pytest.mark.rare)])
+@pytest.fixture(params=["azure", "gcp"])
 def cloud(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
     image, other = workspaces.manifest(tmp_path), workspaces.manifest(tmp_path, source="11")
     made = workspaces.create(tmp_path, workspaces.value(request.param, image), image, other)
@@ -183,6 +183,7 @@ def add_a_rule(world: dict[str, Any]) -> list[str]:
     return []
 
 
+@pytest.mark.rare
 @pytest.mark.engine
 def test_manual_changes_are_found_and_idle_machines_are_replaced(cloud: Cloud, agents: Agents):
     assert cloud.drift() == []
