@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from cloister.errors import InputError
+
 CHECKOUT = Path(__file__).resolve().parents[1]
 
 ENVIRONMENT, PASSPHRASE = "env", "passphrase"
@@ -17,7 +19,15 @@ def state() -> Path:
 
 
 def private_folder(folder: Path) -> Path:
-    """Create ``folder`` if needed, accessible to this user only; returns it."""
+    """Create ``folder`` if needed, accessible to this user only; returns it.
+
+    Raises InputError for one to which others may write, such as /tmp: it is not ours to close.
+    """
     folder.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
+    if folder.stat().st_mode & 0o022:
+        raise InputError(
+            f"{folder} is to hold keys, and other users may write to it.",
+            hint="Name a folder of its own, with CLOISTER_STATE; or if only you use it: chmod go-w.",
+        )
     folder.chmod(PRIVATE)
     return folder

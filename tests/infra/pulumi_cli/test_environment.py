@@ -51,7 +51,7 @@ def test_up_to_date_file_is_not_written(state: Path):
 
 
 def test_full_disk_is_reported(state: Path):
-    state.mkdir()
+    state.mkdir(0o700)
     (state / "env.part").symlink_to("/dev/full")
     with pytest.raises(InputError, match="cannot be written: No space left on device"):
         environment.write(Engine(state, "3.259.0", "cache"))
@@ -67,6 +67,15 @@ def test_the_passphrase_is_private_and_kept(state: Path):
     assert stat.S_IMODE(state.stat().st_mode) == 0o700
     environment.write(engine)
     assert path.read_text() == first
+
+
+def test_folder_of_others_is_refused_and_stays_as_it_is(state: Path):
+    state.mkdir(0o700)
+    state.chmod(0o1777)
+    with pytest.raises(InputError, match="other users may write to it"):
+        environment.write(Engine(state, "3.259.0", "cache"))
+    assert stat.S_IMODE(state.stat().st_mode) == 0o1777
+    assert list(state.iterdir()) == []
 
 
 WRITES = """
