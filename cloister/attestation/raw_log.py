@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass
 
-from cloister.attestation.diagnosis.events import EVENT_NAMES
 from cloister.attestation.tpm.ccel import Ccel
-from cloister.attestation.tpm.eventlog import EventLog
+from cloister.attestation.tpm.eventlog import EVENT_NAMES, EventLog
 
 _REGISTERS = tuple(range(24))
 _SHOWN = 64

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cloister.attestation.tpm.ccel import Ccel
-from cloister.attestation.tpm.eventlog import EV_NO_ACTION, EventLog
+from cloister.attestation.tpm.eventlog import EV_NO_ACTION, EVENT_NAMES, EventLog
 from cloister.attestation.tpm.structures import ALG_SHA256
 from cloister.protocol import text
 
@@ -18,37 +18,6 @@ EV_EFI_BOOT_SERVICES_APPLICATION = 0x80000003
 SEPARATOR = bytes(4)
 
 _SHOWN = 200
-EVENT_NAMES = {
-    0x00000001: "EV_POST_CODE",
-    0x00000004: "EV_SEPARATOR",
-    0x00000005: "EV_ACTION",
-    0x00000006: "EV_EVENT_TAG",
-    0x00000007: "EV_S_CRTM_CONTENTS",
-    0x00000008: "EV_S_CRTM_VERSION",
-    0x00000009: "EV_CPU_MICROCODE",
-    0x0000000A: "EV_PLATFORM_CONFIG_FLAGS",
-    0x0000000B: "EV_TABLE_OF_DEVICES",
-    0x0000000C: "EV_COMPACT_HASH",
-    0x0000000D: "EV_IPL",
-    0x0000000F: "EV_NONHOST_CODE",
-    0x00000010: "EV_NONHOST_CONFIG",
-    0x00000011: "EV_NONHOST_INFO",
-    0x80000001: "EV_EFI_VARIABLE_DRIVER_CONFIG",
-    0x80000002: "EV_EFI_VARIABLE_BOOT",
-    0x80000003: "EV_EFI_BOOT_SERVICES_APPLICATION",
-    0x80000004: "EV_EFI_BOOT_SERVICES_DRIVER",
-    0x80000005: "EV_EFI_RUNTIME_SERVICES_DRIVER",
-    0x80000006: "EV_EFI_GPT_EVENT",
-    0x80000007: "EV_EFI_ACTION",
-    0x80000008: "EV_EFI_PLATFORM_FIRMWARE_BLOB",
-    0x80000009: "EV_EFI_HANDOFF_TABLES",
-    0x8000000A: "EV_EFI_PLATFORM_FIRMWARE_BLOB2",
-    0x8000000B: "EV_EFI_HANDOFF_TABLES2",
-    0x8000000C: "EV_EFI_VARIABLE_BOOT2",
-    0x800000E0: "EV_EFI_VARIABLE_AUTHORITY",
-}
-"""Names of event types: TCG PC Client Platform Firmware Profile 1.06, section 10.4.1, table 27."""
-
 # Section 10.2.6, UEFI_VARIABLE_DATA: GUID, length of the name in characters, length of the data, name, data.
 _GUID, _LENGTH = 16, 8
 _SECURE_BOOT = "SecureBoot".encode("utf-16-le")
