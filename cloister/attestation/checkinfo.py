@@ -119,3 +119,11 @@ REBUILD = compare(
     first="Rebuild the image in a checkout (invoke image.verify): its manifest shows what the image measures.",
 )
 """For a machine that runs another image than the policy names."""
+
+FORGED = compare(
+    FailureKind.SIGNATURE,
+    "the SHA-256 of this evidence",
+    "the operator of the machine, who can ask the machine for it again",
+    first="Do not use this machine: its evidence does not come from the processor that it names.",
+)
+"""For a signature of a processor's key that is not valid."""

@@ -5,6 +5,7 @@ from types import MappingProxyType
 
 from cloister.attestation.checkinfo import (
     AGAIN,
+    FORGED,
     REBUILD,
     CheckInfo,
     Failure,
@@ -15,12 +16,6 @@ from cloister.attestation.checkinfo import (
 )
 from cloister.attestation.collateral_source import CERTIFICATE, CRL
 
-_FORGED = compare(
-    FailureKind.SIGNATURE,
-    "the SHA-256 of this evidence",
-    "the operator of the machine, who can ask the machine for it again",
-    first="Do not use this machine: its evidence does not come from the processor that it names.",
-)
 _FIRMWARE = Failure(
     FailureKind.OUTDATED, "Ask the provider to update the firmware of its machines, or use another machine."
 )
@@ -93,7 +88,7 @@ SNP_CHECKS: Mapping[str, CheckInfo] = MappingProxyType(
             Failure(FailureKind.PLATFORM, "Use a machine of a product line that your policy's snp.minimum_tcb names."),
             (WITHOUT_LEAF, CERTIFIED_ELSEWHERE),
         ),
-        "snp-chain": CheckInfo("The certificate chain of the signing key", _FORGED, (WITHOUT_LEAF, WITHOUT_ISSUER)),
+        "snp-chain": CheckInfo("The certificate chain of the signing key", FORGED, (WITHOUT_LEAF, WITHOUT_ISSUER)),
         "snp-validity": CheckInfo(
             "The validity of AMD's certificates",
             missing("a certificate that is valid, or appraise as of the day of the recording with --at", [CERTIFICATE]),
@@ -107,7 +102,7 @@ SNP_CHECKS: Mapping[str, CheckInfo] = MappingProxyType(
             "The revocation of AMD's signing keys",
             Failure(FailureKind.REVOKED, "Do not use this machine: AMD has revoked its signing key."),
         ),
-        "snp-signature": CheckInfo("The signature of the report", _FORGED),
+        "snp-signature": CheckInfo("The signature of the report", FORGED),
         "snp-report-data": CheckInfo("The data that the report was made over", AGAIN),
         "snp-chip": CheckInfo(
             "The chip or cloud that the signing key belongs to",
@@ -143,7 +138,7 @@ SNP_CHECKS: Mapping[str, CheckInfo] = MappingProxyType(
         "snp-tcb-committed": CheckInfo("The committed TCB version", _ROLLBACK),
         "snp-tcb-launch": CheckInfo("The TCB version at launch", _RELAUNCH),
         "snp-tcb-current": CheckInfo("The current TCB version", _FIRMWARE),
-        "snp-tcb-order": CheckInfo("The order of the TCB versions", _FORGED),
+        "snp-tcb-order": CheckInfo("The order of the TCB versions", FORGED),
         "snp-firmware": CheckInfo("The committed version of the firmware", _FIRMWARE),
         "snp-guest-svn": CheckInfo("The security version of the guest", _LAUNCH),
         "snp-id-key": CheckInfo("The identity key of the guest", _SIGNED_BY),

@@ -5,6 +5,7 @@ from types import MappingProxyType
 
 from cloister.attestation.checkinfo import (
     AGAIN,
+    FORGED,
     LOG_ALONE,
     REBUILD,
     CheckInfo,
@@ -16,12 +17,6 @@ from cloister.attestation.checkinfo import (
 )
 from cloister.attestation.collateral_source import CERTIFICATE, CRL, QE_IDENTITY, TCB_INFO
 
-_FORGED = compare(
-    FailureKind.SIGNATURE,
-    "the SHA-256 of this evidence",
-    "the operator of the machine, who can ask the machine for it again",
-    first="Do not use this machine: its evidence does not come from the processor that it names.",
-)
 _UPDATE = Failure(
     FailureKind.OUTDATED,
     "Ask the provider to update the machine's firmware, microcode or TDX module, or use another machine.",
@@ -40,11 +35,11 @@ REVOKED = Failure(FailureKind.REVOKED, "Do not use this machine: Intel no longer
 """For a certificate that a revocation list names."""
 
 _QUOTE = {
-    "tdx-qe-vendor": CheckInfo("The vendor of the quoting enclave", _FORGED),
-    "tdx-quote-signature": CheckInfo("The signature of the quote", _FORGED),
-    "tdx-attestation-key": CheckInfo("The key that signed the quote", _FORGED),
-    "tdx-qe-report-signature": CheckInfo("The signature of the quoting enclave's report", _FORGED),
-    "tdx-pck-path": CheckInfo("The certificate path of the platform's key", _FORGED),
+    "tdx-qe-vendor": CheckInfo("The vendor of the quoting enclave", FORGED),
+    "tdx-quote-signature": CheckInfo("The signature of the quote", FORGED),
+    "tdx-attestation-key": CheckInfo("The key that signed the quote", FORGED),
+    "tdx-qe-report-signature": CheckInfo("The signature of the quoting enclave's report", FORGED),
+    "tdx-pck-path": CheckInfo("The certificate path of the platform's key", FORGED),
     "tdx-pck-validity": CheckInfo(
         "The validity of the platform's certificates",
         missing("a new quote, or appraise as of the day of the recording with --at", [CERTIFICATE]),
@@ -63,8 +58,8 @@ _QUOTE = {
         "The number of Intel's TCB evaluation",
         missing("collateral of a newer evaluation", _STATEMENTS, member="tdx.min_tcb_evaluation_data_number"),
     ),
-    "tdx-quoting-enclave": CheckInfo("The quoting enclave", _FORGED),
-    "tdx-module": CheckInfo("The TDX module that Intel publishes for the running version", _FORGED),
+    "tdx-quoting-enclave": CheckInfo("The quoting enclave", FORGED),
+    "tdx-module": CheckInfo("The TDX module that Intel publishes for the running version", FORGED),
     "tdx-tcb-status": CheckInfo("The status of the platform's TCB", _UPDATE),
     "tdx-advisories": CheckInfo("Security advisories that are open on the platform", _UPDATE),
     "tdx-platform-instance": CheckInfo(
@@ -126,7 +121,7 @@ _IMAGE = {
             first="The host gave it another boot configuration than the one in the evidence: do not use this machine.",
         ),
     ),
-    "tdx-event-log": CheckInfo("The replay of the boot event log (CCEL)", _FORGED, (LOG_ALONE,)),
+    "tdx-event-log": CheckInfo("The replay of the boot event log (CCEL)", FORGED, (LOG_ALONE,)),
     "tdx-mrtd": CheckInfo("The firmware that the machine was started with (MRTD)", REBUILD),
     "tdx-rtmr-0": CheckInfo(
         "RTMR 0 (firmware configuration)",
