@@ -26,7 +26,7 @@ def private_folder(folder: Path) -> Path:
     folder.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
     if folder.stat().st_mode & 0o022:
         raise InputError(
-            f"{folder} is to hold keys, and other users may write to it.",
+            f"Keys cannot be kept in {folder}: other users may write to it.",
             hint="Name a folder of its own, with CLOISTER_STATE; or if only you use it: chmod go-w.",
         )
     folder.chmod(PRIVATE)

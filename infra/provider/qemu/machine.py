@@ -59,7 +59,7 @@ class Hardware:
 
 def prepare(folder: Path, tools: Tools, disk: Path, configuration: bytes, scratch: int = 0) -> None:
     """Write a machine's folder: disk, firmware variables, boot configuration, and a scratch disk of that many bytes."""
-    for part in (folder.parent.parent, folder.parent, folder):
+    for part in (folder.parent, folder):
         private_folder(part)
     try:
         # A hard link keeps the disk of a running machine when the image is rebuilt.
