@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measurement import CHECKOUT, BenchmarkResult, seconds
+from benchmarks.measurement import CHECKOUT, INSTALLED, BenchmarkResult, seconds
 from tests.infra.clouds import project, workspaces
 from tests.infra.project import Project
 
@@ -22,7 +22,7 @@ def measure(repeat: int) -> list[BenchmarkResult]:
     """Previews of two CVMs and imports of the backends, one of each in turn so that all run under the same load."""
     with tempfile.TemporaryDirectory() as folder:
         made = {backend: _project(Path(folder) / backend, backend) for backend in BACKENDS}
-        code = {"PYTHONPYCACHEPREFIX": str(Path(folder) / "bytecode"), "PYTHONDONTWRITEBYTECODE": ""}
+        code = INSTALLED | {"PYTHONPYCACHEPREFIX": str(Path(folder) / "bytecode")}
         previews: dict[str, list[float]] = {backend: [] for backend in BACKENDS}
         imports: dict[str, list[float]] = {backend: [] for backend in BACKENDS}
         for run in range(repeat + 1):

@@ -15,6 +15,10 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 INVOKE = Path(sys.executable).with_name("invoke")
 
 
+INSTALLED = {"PYTHONDONTWRITEBYTECODE": ""}
+"""Commands are measured as installed packages run, with byte code beside their source."""
+
+
 class BenchmarkError(CloisterError):
     """A measured command failed, or its output lacks the measured value."""
 
@@ -75,7 +79,7 @@ def _run(argv: Sequence[str | Path], environment: dict[str, str] | None) -> subp
     done = subprocess.run(
         argv,
         cwd=CHECKOUT,
-        env=os.environ | (environment or {}),
+        env=os.environ | INSTALLED | (environment or {}),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         check=False,

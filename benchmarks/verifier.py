@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks import peers
-from benchmarks.measurement import CHECKOUT, BenchmarkError, BenchmarkResult
+from benchmarks.measurement import CHECKOUT, INSTALLED, BenchmarkError, BenchmarkResult
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LOG_SIZE = 64 * 1024
@@ -272,7 +272,7 @@ def _many() -> BenchmarkResult:
 
 
 def _import() -> float:
-    environment = os.environ | {"PYTHONDONTWRITEBYTECODE": ""}  # as an installed package has it
+    environment = os.environ | INSTALLED
     argv = [sys.executable, "-c", _IMPORT]
     done = subprocess.run(argv, cwd=CHECKOUT, env=environment, capture_output=True, check=True)
     return float(done.stdout)

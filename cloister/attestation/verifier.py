@@ -183,7 +183,7 @@ def _configuration(evidence: Evidence) -> BootConfiguration:
 
 def _require_event_log_key(evidence: Evidence) -> None:
     try:
-        signingkey.require_event_log_key(evidence.event_log_key)
+        signingkey.load_event_log_key(evidence.event_log_key)
     except FormatError as error:
         raise MalformedEvidence("Evidence.event_log_key", 0, error.message) from error
 

@@ -167,10 +167,9 @@ class EventChain:
     def __init__(self, event_log_key: bytes) -> None:
         """``event_log_key`` is the SPKI. Raises ProofError when it is not an Ed25519 key."""
         try:
-            signingkey.require_event_log_key(event_log_key)
+            self._key = signingkey.load_event_log_key(event_log_key)
         except canonical.FormatError as error:
             raise ProofError(f"The evidence has no usable event-log key. {error.message}") from error
-        self._key = event_log_key
         self.head = FIRST_PREVIOUS
         self.count = 0
 
@@ -186,7 +185,7 @@ class EventChain:
                 f"Event {event.sequence}: the digest of the previous event differs "
                 f"(in the event: {event.previous[:16]}..., of that event: {self.head.hex()[:16]}...)."
             )
-        if not signingkey.verify(self._key, record.signature, _LABEL + event.encoded):
+        if not signingkey.verify_with(self._key, record.signature, _LABEL + event.encoded):
             raise ProofError(f"Event {event.sequence} is not signed by the event-log key in the evidence.")
         self.head = event.digest()
         self.count += 1

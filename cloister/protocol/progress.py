@@ -117,7 +117,7 @@ class ComputationProgress:
 
     def after(self, event: Event) -> Self:
         """The progress after the next event."""
-        now = replace(self, state=event.state)
+        now = self if event.state is self.state else replace(self, state=event.state)
         if event.kind is EventKind.MANIFEST:
             return replace(
                 now,

@@ -164,7 +164,7 @@ def open_envelope(envelope: bytes, event_log_key: bytes) -> bytes:
     value = canonical.parse_canonical(envelope, what=what, limit=2 * MAX_SIZE)
     schema.validate("dsse", value, what=what)
     try:
-        signingkey.require_event_log_key(event_log_key)
+        key = signingkey.load_event_log_key(event_log_key)
     except canonical.FormatError as error:
         raise ChangedFileError(f"The evidence has no usable event-log key. {error.message}") from error
     payload = _from_base64(value["payload"], what=f"{what}: payload")
@@ -173,7 +173,7 @@ def open_envelope(envelope: bytes, event_log_key: bytes) -> bytes:
     if signature["keyid"] != expected:
         raise ChangedFileError(f"The receipt is signed by the key {signature['keyid']}; the evidence names {expected}.")
     signed = _from_base64(signature["sig"], what=f"{what}: signature")
-    if not signingkey.verify(event_log_key, signed, _pre_authentication(payload)):
+    if not signingkey.verify_with(key, signed, _pre_authentication(payload)):
         raise ChangedFileError("The receipt is not signed by the event-log key in the evidence.")
     return payload
 

@@ -44,10 +44,12 @@ def load_public_key(spki: bytes) -> PublicKey:
     return checked
 
 
-def require_event_log_key(spki: bytes) -> None:
-    """Raise FormatError unless ``spki`` is an Ed25519 key: no other type signs events and receipts."""
-    if not isinstance(load_public_key(spki), ed25519.Ed25519PublicKey):
+def load_event_log_key(spki: bytes) -> ed25519.Ed25519PublicKey:
+    """The key of an event log. Raises FormatError unless it is Ed25519: no other type signs events and receipts."""
+    key = load_public_key(spki)
+    if not isinstance(key, ed25519.Ed25519PublicKey):
         raise FormatError("The event-log key is not an Ed25519 key.")
+    return key
 
 
 def kind_of(key: object) -> str:
@@ -109,7 +111,11 @@ def verify(spki: bytes, signature: bytes, message: bytes) -> bool:
 
     Raises FormatError for a key of an unsupported type.
     """
-    key = load_public_key(spki)
+    return verify_with(load_public_key(spki), signature, message)
+
+
+def verify_with(key: PublicKey, signature: bytes, message: bytes) -> bool:
+    """The same with a key that was loaded by :func:`load_public_key`, for many messages."""
     if len(signature) > MAX_SIGNATURE:
         return False
     try:

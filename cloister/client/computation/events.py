@@ -8,6 +8,7 @@ from cloister import userfile
 from cloister.client.connection.connection import Connection, is_interruption
 from cloister.client.connection.refusal import ConnectionLost
 from cloister.client.connection.retry import EVENT_PAUSES, Backoff
+from cloister.client.files.event_log import evidence_path
 from cloister.errors import CloisterError, ProofError
 from cloister.protocol import canonical
 from cloister.protocol.events import MAX_LOG, EventChain, Record
@@ -57,11 +58,6 @@ def save_events(connection: Connection, log: FilePath, records: Sequence[Record]
     evidence = evidence_path(log)
     userfile.write_file(evidence, connection.evidence().encode_json())
     return evidence
-
-
-def evidence_path(log: Path) -> Path:
-    """The file of the evidence that belongs to a saved event log."""
-    return log.with_name(log.name + ".evidence.json")
 
 
 class EventReader:

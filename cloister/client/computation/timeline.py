@@ -1,9 +1,10 @@
 """The event log as sentences for people: who did what, and when."""
 
-from collections.abc import Iterable, Mapping
+import functools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from cloister.client.html.parts import TextTable
+from cloister.client.html.parts import TextTable, shortened
 from cloister.protocol import canonical, text
 from cloister.protocol.events import Event, EventKind, State
 from cloister.protocol.progress import ComputationProgress
@@ -59,16 +60,37 @@ class _MissingAsDash(dict[str, str]):
 
 @dataclass(frozen=True)
 class TimelineEntry:
-    """One event for reading: the host's time in the reader's zone, seconds since the first event, state, who, what;
-    and the event itself.
+    """One event for reading. A long log shows few of its events, so the words are made when someone asks for them.
+
+    event: the event itself, verified.
+    seconds: since the first event, by the machine's clock.
+    actor: who caused it: a name, or the beginning of a key's id; ``agent`` for the machine.
+    progress: of the computation after it.
+    resumed: a consent to an asset to which its provider had consented before, which every session of an upload needs.
     """
 
-    time: str
+    event: Event = field(repr=False)
     seconds: float
     actor: str
-    what: str
-    state: str
-    event: Event = field(repr=False)
+    progress: ComputationProgress = field(repr=False)
+    resumed: bool = field(default=False, repr=False)
+
+    @functools.cached_property
+    def time(self) -> str:
+        """When, by the host's clock, in the reader's zone."""
+        return local_time(canonical.from_time(self.event.time, what="An event's time"))
+
+    @functools.cached_property
+    def what(self) -> str:
+        """What happened, as a sentence."""
+        if self.resumed:
+            return "goes on with the upload of {asset}".format_map(_MissingAsDash(_readable(self.event.detail)))
+        return _sentence(self.event)
+
+    @property
+    def state(self) -> str:
+        """The computation's state after it, with its numbers."""
+        return str(self.progress)
 
     def __str__(self) -> str:
         return self.text()
@@ -78,11 +100,14 @@ class TimelineEntry:
         return f"{self.time}  {self.seconds:7.1f} s  {self.state:<26}  {self.actor:<12}  {self.what}"
 
 
-def timeline_table(entries: Iterable[TimelineEntry], *, caption: str = "", more: str = "further events") -> TextTable:
+def timeline_table(entries: Sequence[TimelineEntry], *, caption: str = "", more: str = "further events") -> TextTable:
     """The events as a table of bounded length, with a sentence for those that are left out."""
     columns = (("Time", "time"), ("Seconds", "text"), ("Who", "text"), ("What", "value"))
-    rows = [(one.time, f"{one.seconds:.1f}", one.actor, one.what) for one in entries]
-    return TextTable.of(columns, rows, caption=caption, more=more)
+    rows = tuple(
+        one if isinstance(one, str) else (one.time, f"{one.seconds:.1f}", one.actor, one.what)
+        for one in shortened(entries, more)
+    )
+    return TextTable(columns, rows, caption)
 
 
 def key_names(parties: Mapping[str, bytes], more: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -105,24 +130,17 @@ class Timeline:
         self.progress = self.progress.after(event)
         if self._first is None:
             self._first = event.uptime
-        moment = canonical.from_time(event.time, what="An event's time")
-        actor = self._known.get(event.actor, event.actor[:12]) if event.actor else "agent"
+        consent = (event.actor, event.detail.get("asset")) if event.kind is EventKind.CONSENT else None
+        resumed = consent in self._consented
+        if consent is not None:
+            self._consented.add(consent)
         return TimelineEntry(
-            time=local_time(moment),
-            seconds=(event.uptime - self._first) / 1000,
-            actor=actor,
-            what=self._sentence(event),
-            state=str(self.progress),
             event=event,
+            seconds=(event.uptime - self._first) / 1000,
+            actor=self._known.get(event.actor, event.actor[:12]) if event.actor else "agent",
+            progress=self.progress,
+            resumed=resumed,
         )
-
-    def _sentence(self, event: Event) -> str:
-        """What happened. Every session of an upload has its own consent, so a later one says that it goes on."""
-        consent = (event.actor, event.detail.get("asset"))
-        if event.kind is not EventKind.CONSENT or consent not in self._consented:
-            self._consented |= {consent} if event.kind is EventKind.CONSENT else set()
-            return _sentence(event)
-        return "goes on with the upload of {asset}".format_map(_MissingAsDash(_readable(event.detail)))
 
 
 def _sentence(event: Event) -> str:

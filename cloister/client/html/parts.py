@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from cloister.protocol import text
 
@@ -9,6 +10,8 @@ MAX_ROWS = 400
 """Rows of one table: what shows a log of any length stays small and opens at once."""
 
 MAX_OUTPUT = 100_000
+
+_Item = TypeVar("_Item")
 
 Row = Sequence[str] | str
 """The cells of a row, or a sentence in place of one."""
@@ -76,8 +79,8 @@ def one_line(said: str) -> str:
     return f"<{text.printable(said)}>"
 
 
-def shortened(rows: Sequence[Row], more: str) -> tuple[Row, ...]:
-    """The first and the last rows, and a sentence for those between them: their number and ``more``."""
+def shortened(rows: Sequence[_Item], more: str) -> tuple[_Item | str, ...]:
+    """The first and the last of many, and a sentence for those between them: their number and ``more``."""
     left_out = len(rows) - MAX_ROWS
     if left_out <= 0:
         return tuple(rows)

@@ -11,8 +11,8 @@ from cloister.attestation.policy.policy import Policy
 from cloister.attestation.result import Verdict
 from cloister.attestation.verifier import RecordingPurpose, verify
 from cloister.client.collateral.sources import CollateralSources
-from cloister.client.computation.events import evidence_path
 from cloister.client.evidence.verdict import check_table
+from cloister.client.files.event_log import evidence_path
 from cloister.client.html.fragment import fragment
 from cloister.client.html.parts import Sentences, one_line
 from cloister.client.result.approvals import approvals_in

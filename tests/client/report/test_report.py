@@ -9,7 +9,7 @@ import zipfile
 
 import pytest
 
-from cloister.client.computation.events import evidence_path
+from cloister.client.files.event_log import evidence_path
 from cloister.client.report import report
 from cloister.errors import InputError
 from cloister.protocol import archive
