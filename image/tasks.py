@@ -107,20 +107,37 @@ def build(
     print(f"Built the image {manifest.digest().hex()} in {folder}.")
 
 
-@verb(help={**_IMAGE, **_JSON}, example="invoke image.measure")
-def measure(_: Any, image: str = _BASE, recipe: str = "", json: bool = False) -> None:
-    """Show what a CVM booted from the image will measure, event by event."""
-    from image.build import manifest
-    from image.build.measure import predict_file
+@verb(
+    help={
+        **_IMAGE,
+        **_JSON,
+        "firmware": "also what a host measures that launches machines from this file: OVMF or IGVM",
+        "vcpus": "virtual processors of such a machine, for SEV-SNP",
+        "model": "QEMU's model of them (default: each one with SEV-SNP)",
+        "platform": "one platform, such as gcp-tdx: each register that its evidence shows, and who can say its value",
+        "explain": "show the events or pages that lead to each value",
+    },
+    example="invoke image.measure --firmware OVMF.fd --vcpus 4",
+)
+def measure(
+    _: Any,
+    image: str = _BASE,
+    recipe: str = "",
+    firmware: str = "",
+    vcpus: int = 2,
+    model: str = "",
+    platform: str = "",
+    explain: bool = False,
+    json: bool = False,
+) -> None:
+    """Show what a CVM booted from the image will measure."""
+    from image.platforms.measure import measure
 
-    registers = predict_file(_folder(image, recipe) / "uki.efi")
+    values = measure(_folder(image, recipe), firmware, vcpus, model, platform)
     if json:
-        print(manifest.measurements(registers).decode(), end="")
+        _print_json({"version": 1, "values": [value.to_dict(explain=explain) for value in values]})
         return
-    for index, register in registers.items():
-        print(f"PCR {index:<3} {register.value.hex()}")
-        for event in register.events:
-            print(f"        {event.digest.hex()}  {event.event}")
+    print("\n".join(line for value in values for line in value.lines(explain=explain)))
 
 
 @verb(

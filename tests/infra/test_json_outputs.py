@@ -8,9 +8,8 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
-from image.build.manifest import measurements
-from image.build.measure import MeasuredEvent, replay
 from image.build.verify import Comparison, Verification
+from image.platforms.machine_value import MachineValue, MeasuredStep, ValueKind
 from infra import report
 from infra.live.cvms import DeployedCvm
 from infra.live.drift import Difference
@@ -25,7 +24,9 @@ from tests import output_schema
 
 CVM = DeployedCvm("trainer", "urn:x", "127.0.0.1:1", None, "ab" * 32, "cd" * 32, "2 CPUs", "tcg")
 RESOURCES = (Resource(LOCAL_CVM, "trainer", {"port": 6110}),)
-MEASURED = MeasuredEvent("a loader", bytes(32), bytes(48))
+MEASURED = MachineValue(
+    "PCR 4", "", ValueKind.PREDICTED, "ab" * 32, "the image", (MeasuredStep("a loader", "cd" * 32),)
+)
 REACH = graph.build("local", RESOURCES)
 
 
@@ -46,7 +47,9 @@ PRINTED = {
     ),
     "member.list": lambda: report.members([member()], as_json=True),
     "cache": lambda: report.sizes({"engine": 5, "tools": 0}, as_json=True),
-    "image.measure": lambda: print(measurements({4: replay([MEASURED])}).decode(), end=""),
+    "image.measure": lambda: print(
+        json.dumps({"version": 1, "values": [MEASURED.to_dict(explain=explain) for explain in (False, True)]})
+    ),
     "image.verify": lambda: print(
         json.dumps(Verification((Comparison("disk", "ab", "cd"),), ("x",), ("y",)).to_dict())
     ),

@@ -35,8 +35,9 @@ from cloister.attestation.testkit import (
     encode_ccel,
     encode_event_log,
     evidence_policy,
+    igvm,
 )
-from cloister.attestation.testkit.firmware import encode_firmware
+from cloister.attestation.testkit.firmware import TD_SECTIONS, encode_firmware
 from cloister.attestation.testkit.google import Google, instance_info
 from cloister.attestation.testkit.microsoft import Paravisor, encode_hcl_report
 from cloister.attestation.tpm import structures
@@ -114,6 +115,8 @@ def _amd() -> dict[str, dict[str, bytes]]:
     return {
         "snp-report": {"milan": milan.report(), "turin": turin.report(), "version-2": milan.report(version=2)},
         "snp-firmware": {"ovmf": encode_firmware(pages=1)},
+        "td-firmware": {"ovmf": encode_firmware(td=TD_SECTIONS)},
+        "igvm-file": {"small": _igvm()},
         "snp-certificates": {"vcek": milan.table(), "vlek": cloud.table()},
         "snp-endorsement-key": {
             "milan": milan.certificate,
@@ -307,6 +310,23 @@ def _files() -> dict[str, dict[str, bytes]]:
         "recorded-claims": {"now.json": claims, "2022.json": json.dumps(old).encode()},
         "recorded-log": {"tpm": wrappers.TCG.ljust(1024, b"\xff"), "td": wrappers.CCEL},
     }
+
+
+def _igvm() -> bytes:
+    """An IGVM file with a header of each kind that is read."""
+
+    def rows(at: int) -> list[tuple[int, bytes]]:
+        return [
+            igvm.platform(1, 2),
+            igvm.platform(2, 3),
+            igvm.area(1, 4096),
+            igvm.page(0x1000, at),
+            igvm.page(0x2000, purpose=1),
+            igvm.insert(0x3000, 1),
+            igvm.context(0xFFFFFFFFF000, at),
+        ]
+
+    return igvm.encode_igvm(rows(igvm.data_offset(rows(0))), bytes(4096))
 
 
 def seeds() -> Mapping[str, Mapping[str, bytes]]:

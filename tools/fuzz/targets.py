@@ -7,6 +7,7 @@ Long because it lists every parser.
 """
 
 import contextlib
+import zlib
 from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 
@@ -230,6 +231,34 @@ def snp_firmware(data: bytes) -> None:
         firmware.digest(KernelHashes(bytes(32)) if firmware.takes_hashes else None)
 
 
+def td_firmware(data: bytes) -> None:
+    """OVMF with TDX metadata."""
+    from cloister.attestation.tdx.launch import Order, TdFirmware
+
+    with _refusals():
+        firmware = TdFirmware.parse(data)
+        if sum(region.pages for region in firmware.regions) < 64:
+            for order in Order:
+                firmware.mrtd(order)
+
+
+def igvm_file(data: bytes) -> None:
+    """IGVM file, with the checksum that its headers have."""
+    from cloister.attestation.igvm import SEV_SNP, TDX, IgvmFile
+
+    if len(data) >= 24:
+        start, size = (int.from_bytes(data[place : place + 4], "little") for place in (8, 12))
+        rest = data[24 : 32 if data[4] == 2 else 24] + data[start : start + size]
+        header = data[:16] + len(data).to_bytes(4, "little")
+        data = header + zlib.crc32(header + bytes(4) + rest).to_bytes(4, "little") + data[24:]
+    with _refusals():
+        file = IgvmFile.parse(data)
+        if SEV_SNP in file.pages:
+            list(file.measured(zero_pages=True))
+        if TDX in file.pages:
+            file.mrtd()
+
+
 def snp_certificates(data: bytes) -> None:
     """The certificate table of the GHCB."""
     from cloister.attestation.snp.table import CertificateTable
@@ -435,6 +464,8 @@ TARGETS: Mapping[str, Callable[[bytes], None]] = {
         tpm_rsa_public,
         snp_report,
         snp_firmware,
+        td_firmware,
+        igvm_file,
         snp_certificates,
         snp_endorsement_key,
         revocation_list,

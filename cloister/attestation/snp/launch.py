@@ -1,8 +1,7 @@
 """The launch digest of SEV-SNP, computed from a firmware: what a host that launches it so must measure.
 
 Sources: "SEV Secure Nested Paging Firmware ABI Specification", AMD publication 56860, revision 1.58, section 8.17
-(SNP_LAUNCH_UPDATE: how PAGE_INFO extends the digest). OVMF's reset vector has a table of GUIDs that ends 32 bytes
-before the end of the firmware (OvmfPkg/ResetVector/Ia16/ResetVectorVtf0.asm) and leads to the list of measured pages
+(SNP_LAUNCH_UPDATE: how PAGE_INFO extends the digest). OVMF's table of GUIDs leads to the list of measured pages
 (OvmfPkg/ResetVector/X64/OvmfSevMetadata.asm). The page with the hashes of kernel, initrd and command line is
 QEMU's (target/i386/sev.c). The state of a processor at start is a VMSA (AMD64 Architecture Programmer's Manual,
 publication 24593, volume 2, table B-4) as KVM and QEMU set it up.
@@ -10,38 +9,36 @@ publication 24593, volume 2, table B-4) as KVM and QEMU set it up.
 
 import hashlib
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from enum import IntEnum
 from types import MappingProxyType
 from typing import Self
 from uuid import UUID
 
-from cloister.attestation.errors import MalformedEvidence
-
-MAX_FIRMWARE = 16 * 1024 * 1024
-"""Bytes of a firmware."""
+from cloister.attestation import ovmf
+from cloister.attestation.ovmf import PAGE, malformed
 
 MODELS: Mapping[str, int] = MappingProxyType(
     {"EPYC": 0x800F12, "EPYC-Rome": 0x830F10, "EPYC-Milan": 0xA00F11, "EPYC-Genoa": 0xA10F10, "EPYC-Turin": 0xB00F00}
 )
 """QEMU's models of processors with SEV-SNP, and the CPUID signature (Fn0000_0001 EAX) of each."""
 
-_PAGE = 4096
+VMSA_ADDRESS = 0xFFFFFFFFF000
+"""Where KVM says that a processor's state is."""
+
+NOT_MEASURED = bytes(48)
+"""In place of the digest of a page whose contents are not measured."""
+
 _FOUR_GIB = 1 << 32
-_NORMAL, _VMSA, _ZERO, _SECRETS, _CPUID = 1, 2, 3, 5, 6
-_VMSA_ADDRESS = 0xFFFFFFFFF000
-# OVMF's footer: GUID and size of each entry follow its data.
-_TABLE_END = 32
-_ENTRY = 18
-_FOOTER = UUID("96b582de-1fb2-45f7-baea-a366c55a082d")
 _HASH_TABLE = UUID("7255371f-3a3b-4b04-927b-1da6efa8d454")
 _RESET_BLOCK = UUID("00f771de-1a7e-4fcb-890e-68c77e2fb44e")
 _METADATA = UUID("dc886566-984a-4798-a75e-5585a7bf67cc")
 _SIGNATURE = b"ASEV"
 _MAX_SECTIONS = 64
 _MAX_PAGES = 1 << 12
-_SECTION_PAGES = {1: _ZERO, 2: _SECRETS, 3: _CPUID, 4: _ZERO, 0x10: _ZERO}
 _KERNEL_HASHES = 0x10
+_HASHES_HEADER_SIZE = 18
 _HASHES_HEADER = UUID("9438d606-4f22-4cc9-b479-a793d411fd21")
 _HASHES = (
     ("command_line", UUID("97d02dd8-bd20-4c94-aa78-e7714d36ab2a")),
@@ -68,6 +65,49 @@ _REGISTERS = (
 )
 
 
+class PageType(IntEnum):
+    """PAGE_TYPE of SNP_LAUNCH_UPDATE."""
+
+    NORMAL = 1
+    VMSA = 2
+    ZERO = 3
+    UNMEASURED = 4
+    SECRETS = 5
+    CPUID = 6
+
+
+_SECTIONS = {
+    1: (PageType.ZERO, "memory of the firmware"),
+    2: (PageType.SECRETS, "secrets of the guest"),
+    3: (PageType.CPUID, "CPUID"),
+    4: (PageType.ZERO, "calling area of the SVSM"),
+    _KERNEL_HASHES: (PageType.ZERO, "hashes of kernel, initrd and command line: none"),
+}
+
+
+@dataclass(frozen=True)
+class MeasuredPage:
+    """A page as the launch digest has it: the SHA-384 of its contents, or ``NOT_MEASURED``; ``what`` is for people."""
+
+    kind: PageType
+    address: int
+    contents: bytes
+    what: str
+
+    def extend(self, digest: bytes) -> bytes:
+        """The digest after this page: PAGE_INFO has no migration image and no rights of other VMPLs."""
+        page = struct.pack("<HBBIQ", 0x70, self.kind, 0, 0, self.address)
+        return hashlib.sha384(digest + self.contents + page).digest()
+
+
+def replay(pages: Iterable[MeasuredPage], start: bytes = bytes(48)) -> bytes:
+    """The launch digest after ``pages``."""
+    found = start
+    for page in pages:
+        found = page.extend(found)
+    return found
+
+
 @dataclass(frozen=True)
 class KernelHashes:
     """SHA-256 of what QEMU loads besides the firmware: ``kernel`` and ``initrd``, and the command line with its end."""
@@ -79,8 +119,8 @@ class KernelHashes:
     def page(self, offset: int) -> bytes:
         """The page that QEMU writes, with the table at ``offset``."""
         entries = b"".join(guid.bytes_le + struct.pack("<H", 50) + getattr(self, name) for name, guid in _HASHES)
-        table = _HASHES_HEADER.bytes_le + struct.pack("<H", _ENTRY + len(entries)) + entries
-        return (bytes(offset) + table).ljust(_PAGE, b"\0")[:_PAGE]
+        table = _HASHES_HEADER.bytes_le + struct.pack("<H", _HASHES_HEADER_SIZE + len(entries)) + entries
+        return (bytes(offset) + table).ljust(PAGE, b"\0")[:PAGE]
 
 
 @dataclass(frozen=True)
@@ -101,59 +141,62 @@ class OvmfFirmware:
     @classmethod
     def parse(cls, data: bytes) -> Self:
         """From a firmware file (``OVMF.fd``). Raises MalformedEvidence for one without SEV-SNP metadata."""
-        if len(data) % _PAGE or not 0 < len(data) <= MAX_FIRMWARE:
-            raise _malformed("size", 0, f"is {len(data)} bytes, must be whole pages, at most {MAX_FIRMWARE} bytes")
-        table = _table(data)
+        table = ovmf.table(data)
         if _METADATA not in table or _RESET_BLOCK not in table:
-            raise _malformed("table", len(data) - _TABLE_END, "has no SEV metadata: it is not a firmware for SEV-SNP")
+            raise malformed("table", len(data), "has no SEV metadata: it is not a firmware for SEV-SNP")
         hashes = table.get(_HASH_TABLE)
-        start = len(data) - _word(table[_METADATA])
-        return cls(data, _sections(data, start), _word(hashes) if hashes else None, _word(table[_RESET_BLOCK]))
+        start = len(data) - ovmf.word(table[_METADATA])
+        return cls(data, _sections(data, start), ovmf.word(hashes) if hashes else None, ovmf.word(table[_RESET_BLOCK]))
 
     @property
     def takes_hashes(self) -> bool:
         """Whether the firmware has a page for the hashes of a kernel."""
         return self.hash_table is not None and any(kind == _KERNEL_HASHES for _, _, kind in self.sections)
 
-    def digest(self, hashes: KernelHashes | None) -> bytes:
-        """The digest before the first processor. ``hashes`` None: the host loads no kernel. Raises MalformedEvidence
-        if the firmware takes no hashes.
+    def pages(self, hashes: KernelHashes | None) -> Iterator[MeasuredPage]:
+        """What is measured before the first processor. ``hashes`` None: the host loads no kernel.
+
+        Raises MalformedEvidence if the firmware takes no hashes.
         """
-        found = bytes(48)
         start = _FOUR_GIB - len(self.data)
-        for offset in range(0, len(self.data), _PAGE):
-            page = hashlib.sha384(self.data[offset : offset + _PAGE]).digest()
-            found = _extend(found, _NORMAL, start + offset, page)
+        for offset in range(0, len(self.data), PAGE):
+            contents = hashlib.sha384(self.data[offset : offset + PAGE]).digest()
+            yield MeasuredPage(PageType.NORMAL, start + offset, contents, "the firmware")
         if hashes is not None and not self.takes_hashes:
-            raise _malformed("sections", 0, "have no page for the hashes of a kernel")
+            raise malformed("sections", 0, "have no page for the hashes of a kernel")
         for address, size, kind in self.sections:
             if kind == _KERNEL_HASHES and hashes is not None and self.hash_table is not None:
-                page = hashes.page(self.hash_table % _PAGE)
-                found = _extend(found, _NORMAL, address, hashlib.sha384(page).digest())
+                contents = hashlib.sha384(hashes.page(self.hash_table % PAGE)).digest()
+                yield MeasuredPage(PageType.NORMAL, address, contents, "hashes of kernel, initrd and command line")
                 continue
-            for place in range(address, address + size, _PAGE):
-                found = _extend(found, _SECTION_PAGES[kind], place, bytes(48))
-        return found
+            page, what = _SECTIONS[kind]
+            for place in range(address, address + size, PAGE):
+                yield MeasuredPage(page, place, NOT_MEASURED, what)
+
+    def processors(self, model: int, count: int) -> Iterator[MeasuredPage]:
+        """What is measured after that: the state of ``count`` virtual processors of the CPUID signature ``model``."""
+        first = hashlib.sha384(_save_area(_BOOT_EIP, model)).digest()
+        yield MeasuredPage(PageType.VMSA, VMSA_ADDRESS, first, "the first processor")
+        other = hashlib.sha384(_save_area(self.reset_eip, model)).digest()
+        for number in range(2, count + 1):
+            yield MeasuredPage(PageType.VMSA, VMSA_ADDRESS, other, f"processor {number}")
+
+    def digest(self, hashes: KernelHashes | None) -> bytes:
+        """The digest after ``pages``. Raises MalformedEvidence if the firmware takes no hashes."""
+        return replay(self.pages(hashes))
 
     def launch_digests(self, found: bytes, model: int, most: int) -> Iterator[bytes]:
         """The launch digests with 1 to ``most`` virtual processors of the CPUID signature ``model``.
 
         ``found`` is the ``digest`` before the first one.
         """
-        first = hashlib.sha384(_save_area(_BOOT_EIP, model)).digest()
-        other = hashlib.sha384(_save_area(self.reset_eip, model)).digest()
-        for number in range(most):
-            found = _extend(found, _VMSA, _VMSA_ADDRESS, other if number else first)
+        for page in self.processors(model, most):
+            found = page.extend(found)
             yield found
 
 
-def _extend(digest: bytes, kind: int, address: int, contents: bytes) -> bytes:
-    """PAGE_INFO: the digest so far, that of the page, its own size, the type, no migration image and no VMPL rights."""
-    return hashlib.sha384(digest + contents + struct.pack("<HBBIQ", 0x70, kind, 0, 0, address)).digest()
-
-
 def _save_area(eip: int, model: int) -> bytes:
-    area = bytearray(_PAGE)
+    area = bytearray(PAGE)
     for offset in _DATA_SEGMENTS:
         _SEGMENT.pack_into(area, offset, 0, 0x93, 0xFFFF, 0)
     _SEGMENT.pack_into(area, 0x10, 0xF000, 0x9B, 0xFFFF, eip & 0xFFFF0000)  # CS
@@ -164,41 +207,14 @@ def _save_area(eip: int, model: int) -> bytes:
     return bytes(area)
 
 
-def _table(data: bytes) -> dict[UUID, bytes]:
-    """The entries of the table of GUIDs; empty without one."""
-    end = len(data) - _TABLE_END
-    if UUID(bytes_le=data[end - 16 : end]) != _FOOTER:
-        return {}
-    first = end - int.from_bytes(data[end - _ENTRY : end - 16], "little")
-    if first < 0 or first > end - _ENTRY:
-        raise _malformed("table", end, "has an impossible size")
-    found: dict[UUID, bytes] = {}
-    end -= _ENTRY
-    while end - first >= _ENTRY:
-        size = int.from_bytes(data[end - _ENTRY : end - 16], "little")
-        if not _ENTRY <= size <= end - first:
-            raise _malformed("table", end, "has an entry of an impossible size")
-        found[UUID(bytes_le=data[end - 16 : end])] = data[end - size : end - _ENTRY]
-        end -= size
-    return found
-
-
 def _sections(data: bytes, start: int) -> tuple[tuple[int, int, int], ...]:
     if not 0 <= start <= len(data) - 16 or data[start : start + 4] != _SIGNATURE:
-        raise _malformed("metadata", max(start, 0), "does not begin with ASEV")
+        raise malformed("metadata", max(start, 0), "does not begin with ASEV")
     _, version, count = struct.unpack_from("<III", data, start + 4)
     if version != 1 or count > _MAX_SECTIONS or start + 16 + 12 * count > len(data):
-        raise _malformed("metadata", start, f"has version {version} and {count} sections")
+        raise malformed("metadata", start, f"has version {version} and {count} sections")
     found = tuple(struct.unpack_from("<III", data, start + 16 + 12 * index) for index in range(count))
     for _, size, kind in found:
-        if kind not in _SECTION_PAGES or size > _MAX_PAGES * _PAGE:
-            raise _malformed("metadata", start, f"has a section of kind {kind:#x} with {size} bytes")
+        if kind not in _SECTIONS or size > _MAX_PAGES * PAGE:
+            raise malformed("metadata", start, f"has a section of kind {kind:#x} with {size} bytes")
     return found
-
-
-def _word(data: bytes) -> int:
-    return int.from_bytes(data[:4], "little")
-
-
-def _malformed(field: str, offset: int, reason: str) -> MalformedEvidence:
-    return MalformedEvidence(f"firmware.{field}", offset, reason)

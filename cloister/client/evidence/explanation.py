@@ -8,8 +8,9 @@ from cloister import userfile
 from cloister.attestation.diagnosis.explain import Explainable, explained
 from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.evidence import Evidence
+from cloister.attestation.ovmf import MAX_FIRMWARE
 from cloister.attestation.raw_kinds import Raw, logs_of
-from cloister.attestation.snp.launch import MAX_FIRMWARE, OvmfFirmware
+from cloister.attestation.snp.launch import OvmfFirmware
 from cloister.client.files.image_file import load_image
 from cloister.errors import InputError
 from cloister.protocol.imagemanifest import ImageManifest

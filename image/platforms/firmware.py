@@ -1,0 +1,225 @@
+"""What a machine measures that a host launches from a firmware file: launch digest of SEV-SNP, MRTD of TDX.
+
+A launch digest is computed twice, by virtee's sev-snp-measure and by the code that lists the pages and that verdicts
+are explained with (``cloister/attestation/snp/launch.py``). If they differed, none would be shown.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, TypeVar
+
+from cloister import userfile
+from cloister.attestation import igvm
+from cloister.attestation.errors import MalformedEvidence
+from cloister.attestation.igvm import IgvmFile
+from cloister.attestation.ovmf import MAX_FIRMWARE, PAGE
+from cloister.attestation.snp.launch import (
+    MODELS,
+    NOT_MEASURED,
+    KernelHashes,
+    MeasuredPage,
+    OvmfFirmware,
+    PageType,
+    replay,
+)
+from cloister.attestation.tdx.launch import Order, TdFirmware, TdRegion
+from cloister.errors import InputError
+from image.errors import ImageError
+from image.platforms.machine_value import MachineValue, MeasuredStep, ValueKind
+
+MAX_PROCESSORS = 4096
+"""Virtual processors of a launch."""
+
+_HINT = (
+    "Pass the whole OVMF file that the host launches machines with, such as OVMF.fd, OVMF.amdsev.fd or an IGVM file."
+)
+_GUEST_FEATURES = 1  # SNP active, and nothing else; the library takes a number, its program's help says hexadecimal.
+# Offset, what is there, and what such a file is.
+_OTHERS = (
+    (0, b"QFI\xfb", "a QCOW2 disk image; convert it: qemu-img convert -O raw FILE OVMF.fd"),
+    (0, b"\x1f\x8b", "compressed by gzip; unpack it"),
+    (0, b"\x28\xb5\x2f\xfd", "compressed by zstd; unpack it"),
+    (0, b"\xfd7zXZ\0", "compressed by xz; unpack it"),
+    (0, b"!<arch>\n", "a Debian package; unpack it: dpkg-deb -x FILE FOLDER"),
+    (0, b"\xed\xab\xee\xdb", "an RPM package; unpack it"),
+    (0, b"MZ", "a program for UEFI, such as a kernel image"),
+    (0, b"\x7fELF", "an ELF program"),
+)
+_VOLUME, _VOLUME_AT = b"_FVH", 40
+_KIND_AT = 16
+_VARIABLES = bytes.fromhex("8d2bf1ff96768b4ca9852747075b4f50")  # EFI_SYSTEM_NV_DATA_FV_GUID
+
+_Firmware = TypeVar("_Firmware")
+
+
+@dataclass(frozen=True)
+class HostLaunch:
+    """How a host launches machines: number and models of virtual processors, and the kernel that it loads, if any."""
+
+    DEFAULT_PROCESSORS: ClassVar = 2
+
+    processors: int
+    models: tuple[str, ...]
+    kernel: Path | None = None
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.processors <= MAX_PROCESSORS:
+            raise InputError(
+                f"--vcpus {self.processors} is not a number of virtual processors.",
+                hint=f"Pass 1 to {MAX_PROCESSORS}.",
+            )
+        for model in self.models:
+            if model not in MODELS:
+                raise InputError(f"--model {model} is not a model with SEV-SNP.", hint=f"Pass {', '.join(MODELS)}.")
+
+
+def measure(path: Path, launch: HostLaunch) -> tuple[MachineValue, ...]:
+    """The measurements of every technology that the firmware is for. Raises InputError for another file."""
+    data = read(path)
+    name = f"{path.name}, SHA-256 {hashlib.sha256(data).hexdigest()}"
+    if data.startswith(igvm.MAGIC):
+        try:
+            return tuple(_igvm(IgvmFile.parse(data), name))
+        except MalformedEvidence as error:
+            raise InputError(f"{path} is not a whole IGVM file: {error.place}.", hint="Get the file again.") from error
+    snp, without_snp = _parsed(OvmfFirmware.parse, data)
+    td, without_td = _parsed(TdFirmware.parse, data)
+    if snp is None and td is None:
+        raise InputError(f"{path} is {_other(data) or f'not a firmware: {without_snp}'}.", hint=_HINT)
+    values: list[MachineValue] = []
+    if snp is not None:
+        values += _snp(snp, path, launch, name)
+    else:
+        values.append(MachineValue("launch digest", "SEV-SNP", ValueKind.MISSING, "", without_snp))
+    if td is not None:
+        values += (_mrtd(td, order, name) for order in Order)
+    else:
+        values.append(MachineValue("MRTD", "TDX", ValueKind.MISSING, "", without_td))
+    return tuple(values)
+
+
+def read(path: Path) -> bytes:
+    """The firmware file. Raises InputError."""
+    try:
+        data = userfile.read(path, igvm.MAX_SIZE)
+    except OSError as error:
+        raise userfile.unreadable(path, error) from error
+    if len(data) > (igvm.MAX_SIZE if data.startswith(igvm.MAGIC) else MAX_FIRMWARE):
+        raise InputError(f"{path} is {_other(data) or 'too large for a firmware'}.", hint=_HINT)
+    return data
+
+
+def _parsed(parse: Callable[[bytes], _Firmware], data: bytes) -> tuple[_Firmware | None, str]:
+    """The firmware, or why it is not one of this kind."""
+    try:
+        return parse(data), ""
+    except MalformedEvidence as error:
+        return None, error.place
+
+
+def _other(data: bytes) -> str:
+    """What else the file is; empty if that is not known."""
+    for offset, magic, words in _OTHERS:
+        if data.startswith(magic, offset):
+            return words
+    if not data:
+        return "empty"
+    if data[_VOLUME_AT : _VOLUME_AT + 4] != _VOLUME:
+        return ""
+    if data[_KIND_AT : _KIND_AT + 16] == _VARIABLES and int.from_bytes(data[32:40], "little") >= len(data):
+        return "a store of variables, not a firmware"
+    return "a firmware volume that does not end like OVMF: it is cut off, or part of a firmware"
+
+
+def _snp(firmware: OvmfFirmware, path: Path, launch: HostLaunch, name: str) -> Iterator[MachineValue]:
+    """The launch digest for each model, without a kernel and with the image's if the firmware takes one."""
+    kernels = [None] + ([launch.kernel] if launch.kernel is not None and firmware.takes_hashes else [])
+    for kernel in kernels:
+        hashes = None if kernel is None else KernelHashes(_sha256(kernel))
+        first = tuple(firmware.pages(hashes))
+        start = replay(first)
+        loaded = "no kernel from the host" if kernel is None else f"the kernel image {kernel.name} from the host"
+        for model in launch.models:
+            states = tuple(firmware.processors(MODELS[model], launch.processors))
+            digest = replay(states, start)
+            if digest != _by_the_library(path, kernel, MODELS[model], launch.processors):
+                raise ImageError(
+                    f"sev-snp-measure and Cloister compute different launch digests for {path}, model {model}.",
+                    hint="Trust neither. Report the firmware's version to the developers of both.",
+                )
+            plural = "" if launch.processors == 1 else "s"
+            of = f"SEV-SNP, {model}, {launch.processors} virtual processor{plural}, {loaded}"
+            yield MachineValue("launch digest", of, ValueKind.PREDICTED, digest.hex(), name, _steps((*first, *states)))
+
+
+def _by_the_library(path: Path, kernel: Path | None, model: int, processors: int) -> bytes:
+    """The launch digest as virtee's sev-snp-measure computes it."""
+    from sevsnpmeasure import guest
+    from sevsnpmeasure.sev_mode import SevMode
+
+    loaded = "" if kernel is None else str(kernel)
+    return guest.calc_launch_digest(SevMode.SEV_SNP, processors, model, str(path), loaded, "", "", _GUEST_FEATURES)
+
+
+def _mrtd(firmware: TdFirmware, order: Order, name: str) -> MachineValue:
+    steps = tuple(
+        MeasuredStep(
+            f"{region.pages} pages at {region.address:#x}, {_td_words(region)}: {region.kind.words}",
+            hashlib.sha384(region.contents).hexdigest() if region.measured else "",
+        )
+        for region in firmware.regions
+    )
+    return MachineValue("MRTD", f"TDX, {order}", ValueKind.PREDICTED, firmware.mrtd(order).hex(), name, steps)
+
+
+def _td_words(region: TdRegion) -> str:
+    return (
+        " and ".join(words for words, applies in (("added", region.added), ("measured", region.measured)) if applies)
+        or "not added"
+    )
+
+
+def _igvm(file: IgvmFile, name: str) -> Iterator[MachineValue]:
+    """The measurements of each confidential platform that the file is for."""
+    if igvm.SEV_SNP in file.pages:
+        found: dict[str, MachineValue] = {}
+        for host, zero_pages in (("Hyper-V", False), ("QEMU", True)):
+            pages = tuple(file.measured(zero_pages=zero_pages))
+            digest = replay(pages).hex()
+            of = f"SEV-SNP, IGVM on {host}"
+            found.setdefault(
+                digest, MachineValue("launch digest", of, ValueKind.PREDICTED, digest, name, _steps(pages))
+            )
+        yield from found.values()
+    if igvm.TDX in file.pages:
+        steps = tuple(
+            MeasuredStep(
+                f"page at {one.address:#x}: {one.what}",
+                hashlib.sha384(one.contents.ljust(PAGE, b"\0")).hexdigest() if one.measured else "",
+                one.what,
+            )
+            for one in file.td_pages()
+        )
+        yield MachineValue("MRTD", "TDX, IGVM", ValueKind.PREDICTED, file.mrtd().hex(), name, steps)
+    if not {igvm.SEV_SNP, igvm.TDX} & file.pages.keys():
+        raise InputError(
+            f"{name} is an IGVM file for neither SEV-SNP nor TDX.", hint="Pass the file of a confidential machine."
+        )
+
+
+def _steps(pages: Sequence[MeasuredPage]) -> tuple[MeasuredStep, ...]:
+    return tuple(
+        MeasuredStep(
+            f"{one.kind.name} page at {one.address:#x}: {one.what}",
+            "" if one.contents == NOT_MEASURED else one.contents.hex(),
+            one.what if one.kind is not PageType.VMSA else "",
+        )
+        for one in pages
+    )
+
+
+def _sha256(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
