@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -35,29 +36,37 @@ def run(
     check: bool = True,
     timeout: float | None = None,
     umask: int = -1,
+    children: bool = False,
 ) -> subprocess.CompletedProcess[bytes]:
     """Run ``argv`` to its end, without a shell, and return its output.
 
     ``env`` replaces the environment. With ``capture`` the program's output is kept, otherwise it goes to the caller's
     terminal, with ``to_stderr`` all of it to standard error. ``timeout`` is in seconds. ``umask`` is the program's, -1
-    for the caller's. Raises ProcessError with the last lines of the output.
+    for the caller's. With ``children`` the program is killed together with what it started, when it takes too long
+    or the caller is interrupted. Raises ProcessError with the last lines of the output.
     """
     words = [os.fspath(word) for word in argv]
-    stdin = subprocess.DEVNULL if capture and input is None else None
     output = subprocess.PIPE if capture else None
+    given = subprocess.PIPE if input is not None else subprocess.DEVNULL if capture else None
     try:
-        done = subprocess.run(
+        with subprocess.Popen(
             words,
-            check=False,
             cwd=cwd,
             env=env,
-            input=input,
-            stdin=stdin,
+            stdin=given,
             stdout=_STDERR if to_stderr and not capture else output,
             stderr=output,
-            timeout=timeout,
             umask=umask,
-        )
+            process_group=0 if children else None,
+        ) as started:
+            try:
+                out, err = started.communicate(input, timeout)
+            except BaseException:
+                if children:
+                    os.killpg(started.pid, signal.SIGKILL)
+                else:
+                    started.kill()
+                raise
     except FileNotFoundError as error:
         raise ProcessError(
             f"{words[0]} could not be started: {error.strerror}.", hint="Install it, or add its folder to PATH."
@@ -69,8 +78,8 @@ def run(
         ) from error
     except subprocess.TimeoutExpired as error:
         raise ProcessError(f"{Path(words[0]).name} did not end within {timeout:.0f} seconds.") from error
-    if check and done.returncode != 0:
-        said = (done.stdout or b"") + (done.stderr or b"")
+    if check and started.returncode != 0:
+        said = (out or b"") + (err or b"")
         tail = said.decode("utf-8", "replace").strip().splitlines()[-_TAIL_LINES:]
-        raise ProcessError("\n".join([f"{Path(words[0]).name} ended with status {done.returncode}.", *tail]))
-    return done
+        raise ProcessError("\n".join([f"{Path(words[0]).name} ended with status {started.returncode}.", *tail]))
+    return subprocess.CompletedProcess(words, started.returncode, out, err)

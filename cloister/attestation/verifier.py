@@ -111,7 +111,7 @@ def verify(
     checks = Recorder(CHECKS_OF.get(evidence.platform, COMMON), CHECKS)
     _check_purpose(checks, evidence, purpose)
     if manifest_digest is None:
-        checks.not_applicable("manifest", "you named no manifest of your own")
+        checks.not_applicable("manifest", "this verdict was asked for without a manifest of yours")
     else:
         found = evidence.binding.manifest_digest
         checks.record("manifest", found == manifest_digest, manifest_digest.hex(), found.hex() if found else "absent")

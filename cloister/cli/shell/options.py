@@ -46,6 +46,7 @@ COLLATERAL = Option(
 )
 FETCH = Option("fetch", "fetch missing collateral from the vendors (default: only if $CLOISTER_FETCH is 1)", flag=True)
 JSON = Option("json", "print JSON", flag=True)
+YES = Option("yes", "do not ask before everything is wiped; without a terminal there is no question", flag=True)
 
 TARGET = (CVM, WORKSPACE, POLICY)
 """The options that select a CVM, and say what it must be."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from invoke.context import Context
 
 from cloister import client, environment
-from cloister.cli.shell import acceptance, passphrase
+from cloister.cli.shell import acceptance, passphrase, show
 from cloister.cli.shell.arguments import Verb
 from cloister.cli.shell.options import Option
 from cloister.cli.shell.verb import verb
@@ -45,6 +45,10 @@ class Settings:
     def json(self) -> bool:
         """Whether to print JSON."""
         return bool(self._given.get("json"))
+
+    def agreed(self, question: str) -> bool:
+        """Whether to do what cannot be undone: a user at a terminal is asked, except with ``--yes``."""
+        return show.agreed(question, yes=bool(self._given.get("yes")))
 
     def typed(self, name: str) -> str | None:
         """The value of an option on the command line; None when omitted."""

@@ -143,6 +143,14 @@ def confirmed(question: str) -> bool:
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
+def agreed(question: str, *, yes: bool) -> bool:
+    """Whether to do what cannot be undone: a user at a terminal is asked, unless ``yes``. A script is not asked."""
+    if yes or not can_ask() or confirmed(question):
+        return True
+    note("Nothing was changed.")
+    return False
+
+
 def can_ask() -> bool:
     """Whether there is a terminal on which a user can answer."""
     return sys.stdin.isatty()

@@ -110,7 +110,10 @@ _ENDED = _Remedy("The computation has ended: `events` shows why, and `reset` mak
 
 
 def translate(error: grpc.RpcError, doing: str, address: object) -> CloisterError:
-    """The error to raise for a failed call; ``doing`` says what failed, such as "reading the events"."""
+    """The error to raise for a failed call; ``doing`` says what failed, such as "reading the events".
+
+    Raise it ``from None``: it says all that gRPC's error says, whose traceback explains nothing to a reader.
+    """
     code, details = _status(error)
     info = _info(error)
     if info is not None:

@@ -112,7 +112,7 @@ class SealedCalls:
                 if not (opener.ended and not plaintext):
                     yield plaintext
         except grpc.RpcError as error:
-            raise refusal.translate(error, doing, self._address) from error
+            raise refusal.translate(error, doing, self._address) from None
         if not opener.ended:
             raise DamagedStream(f"While {doing}, the answer was truncated.")
 

@@ -27,7 +27,7 @@ def call(method: Any, request: Any, *, seconds: float, doing: str, address: obje
     try:
         answer = method(request, timeout=seconds)
     except grpc.RpcError as error:
-        raise refusal.translate(error, doing, address) from error
+        raise refusal.translate(error, doing, address) from None
     if answer is None:  # gRPC's answer of a call that ends well without a message
         raise DamagedStream(f"While {doing}, the answer was missing.")
     return answer

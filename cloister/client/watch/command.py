@@ -55,7 +55,7 @@ def _run(argv: Sequence[str], line: bytes) -> CloisterError | None:
     """What went wrong, if anything did."""
     hint = "The news counts as not told: `watch` begins with it when it is started again."
     try:
-        done = process.run(argv, input=line, capture=False, to_stderr=True, check=False, timeout=SECONDS)
+        done = process.run(argv, input=line, capture=False, to_stderr=True, check=False, timeout=SECONDS, children=True)
     except process.ProcessError as error:
         return CloisterError(error.message, hint=hint)
     if done.returncode:

@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import os
+import select
 import sys
 
 import pytest
@@ -296,3 +298,18 @@ class _Nothing:
 
 
 NOTHING = _Nothing()
+
+
+def test_a_command_that_takes_too_long_ends_with_all_that_it_started(tmp_path, monkeypatch):
+    monkeypatch.setattr(command, "SECONDS", 1.0)
+    held = tmp_path / "held"
+    os.mkfifo(held)
+    reader = os.open(held, os.O_RDONLY | os.O_NONBLOCK)
+    script = f"sleep 600 >{held} & sleep 600 >{held}; true"
+
+    with pytest.raises(CloisterError, match="sh did not end within 1 seconds"):
+        command.tell(("/bin/sh", "-c", script), NOTHING)
+
+    assert select.select([reader], [], [], 60)[0], "a program still holds the other end"
+    assert os.read(reader, 1) == b""
+    os.close(reader)
