@@ -22,10 +22,12 @@ from cloister.attestation.errors import PolicyError as PolicyError
 from cloister.attestation.evidence import Evidence as Evidence
 from cloister.attestation.evidence import Platform as Platform
 from cloister.attestation.evidence import TpmQuote as TpmQuote
+from cloister.attestation.firmware import Firmware as Firmware
 from cloister.attestation.first_policy.from_evidence import policy_from_evidence as policy_from_evidence
 from cloister.attestation.first_policy.from_manifest import AdoptedValue as AdoptedValue
 from cloister.attestation.first_policy.from_manifest import policy_from_manifest as policy_from_manifest
 from cloister.attestation.gcp.policy import GcpPolicy as GcpPolicy
+from cloister.attestation.igvm import IgvmFile as IgvmFile
 from cloister.attestation.instances import GcpInstance as GcpInstance
 from cloister.attestation.instances import Instances as Instances
 from cloister.attestation.outcomes import advice as advice
@@ -59,6 +61,7 @@ from cloister.attestation.snp.launch import KernelHashes as KernelHashes
 from cloister.attestation.snp.launch import OvmfFirmware as OvmfFirmware
 from cloister.attestation.snp.pins import SnpPins as SnpPins
 from cloister.attestation.snp.policy import SnpPolicy as SnpPolicy
+from cloister.attestation.tdx.launch import TdFirmware as TdFirmware
 from cloister.attestation.tdx.pins import TdxPins as TdxPins
 from cloister.attestation.tdx.policy import TdxPolicy as TdxPolicy
 from cloister.attestation.tdx.policy import TdxReference as TdxReference
@@ -86,8 +89,10 @@ __all__ = [
     "ConfigurationPolicy",
     "Evidence",
     "EvidencePolicy",
+    "Firmware",
     "GcpInstance",
     "GcpPolicy",
+    "IgvmFile",
     "ImageReference",
     "InMemory",
     "Instances",
@@ -117,6 +122,7 @@ __all__ = [
     "Skipped",
     "SnpPins",
     "SnpPolicy",
+    "TdFirmware",
     "TdxPins",
     "TdxPolicy",
     "TdxReference",

@@ -5,16 +5,16 @@ are explained with (``cloister/attestation/snp/launch.py``). If they differed, n
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, TypeVar
+from typing import ClassVar
 
 from cloister import userfile
-from cloister.attestation import igvm
 from cloister.attestation.errors import MalformedEvidence
-from cloister.attestation.igvm import IgvmFile
-from cloister.attestation.ovmf import MAX_FIRMWARE, PAGE
+from cloister.attestation.firmware import HOSTS, MAX_SIZE, Firmware
+from cloister.attestation.igvm import MAGIC, SEV_SNP, TDX, IgvmFile
+from cloister.attestation.ovmf import PAGE
 from cloister.attestation.snp.launch import (
     MODELS,
     NOT_MEASURED,
@@ -33,8 +33,9 @@ MAX_PROCESSORS = 4096
 """Virtual processors of a launch."""
 
 _HINT = (
-    "Pass the whole OVMF file that the host launches machines with, such as OVMF.fd, OVMF.amdsev.fd or an IGVM file."
+    "Pass the whole OVMF file that the host launches machines with, such as OVMF.fd or OVMF.amdsev.fd, or an IGVM file."
 )
+_IGVM_HINT = "Get the file again, for SEV-SNP or TDX."
 _GUEST_FEATURES = 1  # SNP active, and nothing else; the library takes a number, its program's help says hexadecimal.
 # Offset, what is there, and what such a file is.
 _OTHERS = (
@@ -50,8 +51,6 @@ _OTHERS = (
 _VOLUME, _VOLUME_AT = b"_FVH", 40
 _KIND_AT = 16
 _VARIABLES = bytes.fromhex("8d2bf1ff96768b4ca9852747075b4f50")  # EFI_SYSTEM_NV_DATA_FV_GUID
-
-_Firmware = TypeVar("_Firmware")
 
 
 @dataclass(frozen=True)
@@ -78,45 +77,34 @@ class HostLaunch:
 def measure(path: Path, launch: HostLaunch) -> tuple[MachineValue, ...]:
     """The measurements of every technology that the firmware is for. Raises InputError for another file."""
     data = read(path)
+    try:
+        firmware = Firmware.parse(data)
+    except MalformedEvidence as error:
+        if data.startswith(MAGIC):
+            raise InputError(f"{path} cannot be measured: {error.place}.", hint=_IGVM_HINT) from error
+        raise InputError(f"{path} is {_other(data) or f'not a firmware: {error.place}'}.", hint=_HINT) from error
     name = f"{path.name}, SHA-256 {hashlib.sha256(data).hexdigest()}"
-    if data.startswith(igvm.MAGIC):
-        try:
-            return tuple(_igvm(IgvmFile.parse(data), name))
-        except MalformedEvidence as error:
-            raise InputError(f"{path} is not a whole IGVM file: {error.place}.", hint="Get the file again.") from error
-    snp, without_snp = _parsed(OvmfFirmware.parse, data)
-    td, without_td = _parsed(TdFirmware.parse, data)
-    if snp is None and td is None:
-        raise InputError(f"{path} is {_other(data) or f'not a firmware: {without_snp}'}.", hint=_HINT)
+    if firmware.igvm is not None:
+        return tuple(_igvm(firmware.igvm, name))
+    (reason,) = firmware.reasons or ("",)
     values: list[MachineValue] = []
-    if snp is not None:
-        values += _snp(snp, path, launch, name)
+    if firmware.snp is not None:
+        values += _snp(firmware.snp, path, launch, name)
     else:
-        values.append(MachineValue("launch digest", "SEV-SNP", ValueKind.MISSING, "", without_snp))
-    if td is not None:
-        values += (_mrtd(td, order, name) for order in Order)
+        values.append(MachineValue("launch digest", "SEV-SNP", ValueKind.MISSING, "", reason))
+    if firmware.td is not None:
+        values += (_mrtd(firmware.td, order, name) for order in Order)
     else:
-        values.append(MachineValue("MRTD", "TDX", ValueKind.MISSING, "", without_td))
+        values.append(MachineValue("MRTD", "TDX", ValueKind.MISSING, "", reason))
     return tuple(values)
 
 
 def read(path: Path) -> bytes:
     """The firmware file. Raises InputError."""
     try:
-        data = userfile.read(path, igvm.MAX_SIZE)
+        return userfile.read(path, MAX_SIZE)
     except OSError as error:
         raise userfile.unreadable(path, error) from error
-    if len(data) > (igvm.MAX_SIZE if data.startswith(igvm.MAGIC) else MAX_FIRMWARE):
-        raise InputError(f"{path} is {_other(data) or 'too large for a firmware'}.", hint=_HINT)
-    return data
-
-
-def _parsed(parse: Callable[[bytes], _Firmware], data: bytes) -> tuple[_Firmware | None, str]:
-    """The firmware, or why it is not one of this kind."""
-    try:
-        return parse(data), ""
-    except MalformedEvidence as error:
-        return None, error.place
 
 
 def _other(data: bytes) -> str:
@@ -183,9 +171,9 @@ def _td_words(region: TdRegion) -> str:
 
 def _igvm(file: IgvmFile, name: str) -> Iterator[MachineValue]:
     """The measurements of each confidential platform that the file is for."""
-    if igvm.SEV_SNP in file.pages:
+    if SEV_SNP in file.pages:
         found: dict[str, MachineValue] = {}
-        for host, zero_pages in (("Hyper-V", False), ("QEMU", True)):
+        for host, zero_pages in HOSTS.items():
             pages = tuple(file.measured(zero_pages=zero_pages))
             digest = replay(pages).hex()
             of = f"SEV-SNP, IGVM on {host}"
@@ -193,7 +181,7 @@ def _igvm(file: IgvmFile, name: str) -> Iterator[MachineValue]:
                 digest, MachineValue("launch digest", of, ValueKind.PREDICTED, digest, name, _steps(pages))
             )
         yield from found.values()
-    if igvm.TDX in file.pages:
+    if TDX in file.pages:
         steps = tuple(
             MeasuredStep(
                 f"page at {one.address:#x}: {one.what}",
@@ -203,10 +191,6 @@ def _igvm(file: IgvmFile, name: str) -> Iterator[MachineValue]:
             for one in file.td_pages()
         )
         yield MachineValue("MRTD", "TDX, IGVM", ValueKind.PREDICTED, file.mrtd().hex(), name, steps)
-    if not {igvm.SEV_SNP, igvm.TDX} & file.pages.keys():
-        raise InputError(
-            f"{name} is an IGVM file for neither SEV-SNP nor TDX.", hint="Pass the file of a confidential machine."
-        )
 
 
 def _steps(pages: Sequence[MeasuredPage]) -> tuple[MeasuredStep, ...]:

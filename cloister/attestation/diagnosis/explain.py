@@ -5,23 +5,18 @@ from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
 from cloister.attestation.cause import Cause, Likely
-from cloister.attestation.diagnosis.launch import explain_launch
+from cloister.attestation.diagnosis.launch import explain_launch, explain_mrtd
 from cloister.attestation.diagnosis.registers import explain_pcr, explain_rtmr
 from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.evidence import Evidence
+from cloister.attestation.firmware import Firmware
 from cloister.attestation.raw_log import EventLogs
 from cloister.attestation.result import Check
-from cloister.attestation.snp.launch import OvmfFirmware
 from cloister.attestation.tpm.ccel import Ccel
 from cloister.attestation.tpm.eventlog import EventLog
 from cloister.protocol.imagemanifest import ImageManifest
 
-_FIRMWARE_CHECKS = {
-    "tdx-mrtd": "MRTD",
-    "gcp-mrtd": "MRTD",
-    "gcp-launch-digest": "launch digest",
-    "azure-mrtd": "MRTD of the paravisor",
-}
+_MRTD_CHECKS = {"tdx-mrtd": "MRTD", "gcp-mrtd": "MRTD", "azure-mrtd": "MRTD of the paravisor"}
 _Log = TypeVar("_Log")
 
 
@@ -46,12 +41,13 @@ def explained(
     verdict: _Verdict,
     evidence: Evidence | EventLogs,
     images: Sequence[ImageManifest] = (),
-    firmware: Sequence[OvmfFirmware] = (),
+    firmware: Sequence[Firmware] = (),
 ) -> _Verdict:
     """``verdict`` with the likely causes of measurements that differ; its checks and its decision stay as they are.
 
     ``evidence`` is what the verdict is on, or the event logs of raw evidence. ``images`` are
-    manifests that the caller trusts: they say what each event should be. ``firmware`` is tried for launch digests.
+    manifests that the caller trusts: they say what each event should be. ``firmware`` is tried for launch digests and
+    MRTDs.
     """
     failures = verdict.failures
     if not failures:
@@ -64,9 +60,10 @@ def explained(
             causes.append(explain_pcr(check, boot, images, failed))
         elif check.name.startswith("tdx-rtmr-") and td is not None:
             causes.append(explain_rtmr(check, td, images, failed))
-        elif check.name in _FIRMWARE_CHECKS:
-            place = _FIRMWARE_CHECKS[check.name]
-            causes.append(Cause(check.name, Likely.FIRMWARE, place, check.expected, check.found))
+        elif check.name == "gcp-launch-digest":
+            causes.append(Cause(check.name, Likely.FIRMWARE, "launch digest", check.expected, check.found))
+        elif check.name in _MRTD_CHECKS:
+            causes.append(explain_mrtd(check, _MRTD_CHECKS[check.name], firmware))
         elif check.name == "snp-launch-digest":
             causes.append(explain_launch(check, images, firmware))
     found = tuple(cause for cause in causes if cause is not None)

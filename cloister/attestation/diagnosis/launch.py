@@ -1,16 +1,17 @@
-"""The likely cause of a launch digest that no policy accepts: the known ways to launch an image, tried one by one.
+"""The likely cause of a launch digest or MRTD that no policy accepts: the known ways to launch, tried one by one.
 
-A launch digest has no log. What decides it is the firmware, the hashes of kernel, initrd and command line that the host
-hands to the firmware, and number and model of the virtual processors. All that is tried comes from the caller: its own
-firmware files and image manifests.
+Neither has a log. MRTD is decided by the firmware and the order in which the host measures it; a launch digest by the
+firmware, the hashes of kernel, initrd and command line that the host hands to it, and number and model of the virtual
+processors. All that is tried comes from the caller: its own firmware files and image manifests.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from cloister.attestation.cause import Cause, Likely
+from cloister.attestation.firmware import Firmware
 from cloister.attestation.result import Check
-from cloister.attestation.snp.launch import MODELS, KernelHashes, OvmfFirmware
+from cloister.attestation.snp.launch import MODELS, KernelHashes
 from cloister.protocol.imagemanifest import ImageManifest
 
 MAX_FIRMWARE, MAX_IMAGES, MAX_PROCESSORS = 4, 8, 256
@@ -22,22 +23,28 @@ _KERNEL = "uki.efi"
 
 @dataclass(frozen=True)
 class Launch:
-    """One way to launch a machine. ``firmware`` is a number from 0; ``image`` names whose kernel is loaded, if any."""
+    """One way to launch a machine. ``firmware`` is a number from 0; ``image`` names whose kernel is loaded, if any.
+
+    ``host`` is that of a launch from an IGVM file, which has everything else.
+    """
 
     firmware: int
-    image: str
-    model: str
-    processors: int
+    image: str = ""
+    model: str = ""
+    processors: int = 0
+    host: str = ""
 
     def describe(self) -> str:
         """The launch for people."""
+        if self.host:
+            return f"firmware {self.firmware + 1}, an IGVM file on {self.host}"
         kernel = f"the kernel of the image {self.image}" if self.image else "no kernel from the host"
         count = f"{self.processors} virtual processor{'' if self.processors == 1 else 's'}"
         return f"firmware {self.firmware + 1}, {kernel}, {count} of the model {self.model}"
 
 
 def explain_launch(
-    check: Check, images: Sequence[ImageManifest], firmware: Sequence[OvmfFirmware], *, models: Sequence[str] = ()
+    check: Check, images: Sequence[ImageManifest], firmware: Sequence[Firmware], *, models: Sequence[str] = ()
 ) -> Cause | None:
     """The cause of a failed ``snp-launch-digest``, or None without a firmware to try. ``models`` restricts those tried.
 
@@ -57,10 +64,27 @@ def explain_launch(
     return Cause(check.name, _difference(nearest, found), _PLACE, _listed(accepted), found.describe())
 
 
+def explain_mrtd(check: Check, place: str, firmware: Sequence[Firmware]) -> Cause:
+    """The cause of an MRTD that differs, with the files in ``firmware`` that lead to what is expected or found."""
+    tried = {
+        digest.hex(): f"firmware {number + 1}, {way}"
+        for number, one in enumerate(firmware[:MAX_FIRMWARE])
+        for way, digest in one.mrtds()
+    }
+    accepted = [tried[value] for value in check.expected.split(" or ") if value in tried]
+    found = tried.get(check.found, check.found)
+    return Cause(check.name, Likely.FIRMWARE, place, " or ".join(accepted) or check.expected, found)
+
+
 def _launches(
-    images: Sequence[ImageManifest], firmware: Sequence[OvmfFirmware], models: Sequence[str]
+    images: Sequence[ImageManifest], firmware: Sequence[Firmware], models: Sequence[str]
 ) -> Iterator[tuple[bytes, Launch]]:
-    for number, one in enumerate(firmware[:MAX_FIRMWARE]):
+    for number, file in enumerate(firmware[:MAX_FIRMWARE]):
+        for host, digest in file.igvm_digests():
+            yield digest, Launch(number, host=host)
+        one = file.snp
+        if one is None:
+            continue
         kernels: list[tuple[str, KernelHashes | None]] = [("", None)]
         if one.takes_hashes:
             kernels += [

@@ -37,7 +37,8 @@ IMAGE = Option("image", "manifest of the image that will run it (image.json), or
 EXPLAINS = "manifest of an image that you trust (image.json), to explain a measurement that differs"
 """What the option ``image`` is for where a verdict is made."""
 FIRMWARE = Option(
-    "firmware", "the OVMF file that a SEV-SNP machine should be launched with, to explain a launch digest that differs"
+    "firmware",
+    "the OVMF or IGVM file that the machine should be launched with: explains a launch digest or MRTD",
 )
 COLLATERAL = Option(
     "collateral",

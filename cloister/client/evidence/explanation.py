@@ -8,9 +8,8 @@ from cloister import userfile
 from cloister.attestation.diagnosis.explain import Explainable, explained
 from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.evidence import Evidence
-from cloister.attestation.ovmf import MAX_FIRMWARE
+from cloister.attestation.firmware import MAX_SIZE, Firmware
 from cloister.attestation.raw_kinds import Raw, logs_of
-from cloister.attestation.snp.launch import OvmfFirmware
 from cloister.client.files.image_file import load_image
 from cloister.errors import InputError
 from cloister.protocol.imagemanifest import ImageManifest
@@ -21,14 +20,14 @@ _Verdict = TypeVar("_Verdict", bound=Explainable)
 
 @dataclass(frozen=True)
 class Explanation:
-    """What the party knows about its machines' launch: manifests of images, and firmware for SEV-SNP."""
+    """What the party knows about its machines' launch: manifests of images, and firmware."""
 
     images: tuple[ImageManifest, ...] = ()
-    firmware: tuple[OvmfFirmware, ...] = ()
+    firmware: tuple[Firmware, ...] = ()
 
     @classmethod
     def load(cls, image: FilePath | None = None, firmware: FilePath | None = None) -> Self:
-        """From an image manifest and an OVMF file; None for none. Raises InputError."""
+        """From an image manifest and a firmware file (OVMF or IGVM); None for none. Raises InputError."""
         return cls(
             () if image is None else (load_image(Path(image)),),
             () if firmware is None else (_load_firmware(Path(firmware)),),
@@ -43,13 +42,13 @@ class Explanation:
         return explained(verdict, given, self.images, self.firmware)
 
 
-def _load_firmware(path: Path) -> OvmfFirmware:
+def _load_firmware(path: Path) -> Firmware:
     try:
-        return OvmfFirmware.parse(userfile.read(path, MAX_FIRMWARE))
+        return Firmware.parse(userfile.read(path, MAX_SIZE))
     except OSError as error:
         raise userfile.unreadable(path, error) from error
     except MalformedEvidence as error:
         raise InputError(
-            f"{path} is not a firmware for SEV-SNP: {error.place}.",
-            hint="Pass the OVMF file that the machine is launched with, built with SEV-SNP metadata.",
+            f"{path} is not a firmware for SEV-SNP or TDX: {error.place}.",
+            hint="Pass the OVMF or IGVM file that the machine is launched with, with metadata for its hardware.",
         ) from error

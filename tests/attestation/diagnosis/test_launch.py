@@ -9,15 +9,18 @@ import pytest
 
 from cloister.attestation.cause import Likely
 from cloister.attestation.diagnosis.explain import explained
+from cloister.attestation.diagnosis.launch import explain_mrtd
 from cloister.attestation.errors import MalformedEvidence
+from cloister.attestation.firmware import Firmware
 from cloister.attestation.raw_log import EventLogs
-from cloister.attestation.snp.launch import MODELS, KernelHashes, OvmfFirmware
+from cloister.attestation.snp.launch import MODELS, KernelHashes, OvmfFirmware, replay
 from cloister.attestation.testkit import Processor, SnpMachine
-from cloister.attestation.testkit.firmware import GUIDS, SECTIONS, encode_firmware
+from cloister.attestation.testkit.firmware import GUIDS, SECTIONS, TD_SECTIONS, encode_firmware
+from cloister.attestation.testkit.igvm import encode_igvm, page, platform
 from cloister.protocol.imagemanifest import ImageManifest, ImageOutput
 from tests.attestation.clouds import AT, BINDING, MANIFEST, Case
 
-FIRMWARE = OvmfFirmware.parse(encode_firmware())
+FIRMWARE = Firmware.parse(encode_firmware())
 KERNEL = hashlib.sha256(b"the UKI").digest()
 
 
@@ -26,19 +29,24 @@ def image(kernel: bytes = KERNEL, flavor: str = "base") -> ImageManifest:
 
 
 def digest(
-    processors: int, model: str = "EPYC-Milan", kernel: bytes | None = KERNEL, firmware: OvmfFirmware = FIRMWARE
+    processors: int, model: str = "EPYC-Milan", kernel: bytes | None = KERNEL, firmware: Firmware = FIRMWARE
 ) -> bytes:
-    start = firmware.digest(None if kernel is None else KernelHashes(kernel))
-    return list(firmware.launch_digests(start, MODELS[model], processors))[-1]
+    ovmf = firmware.snp
+    assert ovmf is not None
+    start = ovmf.digest(None if kernel is None else KernelHashes(kernel))
+    return list(ovmf.launch_digests(start, MODELS[model], processors))[-1]
 
 
-OTHER_FIRMWARE = OvmfFirmware.parse(encode_firmware(fill=b"edoc"))
+OTHER_FIRMWARE = Firmware.parse(encode_firmware(fill=b"edoc"))
+IGVM = Firmware.parse(encode_igvm([platform(1, 2), page(0x1000)]))
+TD_FIRMWARE = Firmware.parse(encode_firmware(td=TD_SECTIONS))
 CASES = {
     "processors": (digest(8), Likely.PROCESSORS, "8 virtual processors of the model EPYC-Milan"),
     "model": (digest(2, "EPYC-Genoa"), Likely.PROCESSORS, "2 virtual processors of the model EPYC-Genoa"),
     "image": (digest(2, kernel=hashlib.sha256(b"other").digest()), Likely.IMAGE, "the kernel of the image other"),
     "no kernel": (digest(2, kernel=None), Likely.IMAGE, "no kernel from the host"),
     "firmware": (digest(2, firmware=OTHER_FIRMWARE), Likely.FIRMWARE, "firmware 2,"),
+    "IGVM": (dict(IGVM.igvm_digests())["QEMU"], Likely.FIRMWARE, "firmware 3, an IGVM file on QEMU"),
     "unknown": (hashlib.sha384(b"?").digest(), Likely.IMAGE, "none of "),
 }
 
@@ -60,7 +68,7 @@ def test_each_cause_of_another_launch_digest_is_named(machine: SnpMachine, name:
     case = case_of(machine, measurement, digest(2))
     verdict = case.verdict()
     images = [image(), image(hashlib.sha256(b"other").digest(), "other")]
-    found = explained(verdict, case.evidence, images, [FIRMWARE, OTHER_FIRMWARE])
+    found = explained(verdict, case.evidence, images, [FIRMWARE, OTHER_FIRMWARE, IGVM, TD_FIRMWARE])
     (cause,) = found.causes
     assert (cause.check, cause.likely, cause.place) == ("snp-launch-digest", likely, "launch digest")
     assert words in cause.found
@@ -123,4 +131,29 @@ def test_firmware_without_a_page_for_hashes_takes_no_kernel() -> None:
     assert not plain.takes_hashes
     with pytest.raises(MalformedEvidence, match="no page for the hashes"):
         plain.digest(KernelHashes(KERNEL))
-    assert explained(SimpleNamespace(failures=()), EventLogs(), [image()], [plain]) is not None
+    assert explained(SimpleNamespace(failures=()), EventLogs(), [image()], [Firmware(plain)]) is not None
+
+
+def test_pages_of_a_launch_lead_to_its_digest() -> None:
+    ovmf = OvmfFirmware.parse(encode_firmware())
+    pages = [*ovmf.pages(KernelHashes(KERNEL)), *ovmf.processors(MODELS["EPYC-Rome"], 3)]
+    assert replay(pages) == digest(3, "EPYC-Rome")
+
+
+MRTDS = [value.hex() for _, value in TD_FIRMWARE.mrtds()]
+
+
+@pytest.mark.parametrize(
+    ("expected", "found", "words"),
+    [
+        (MRTDS[0], MRTDS[1], ("firmware 2, page by page", "firmware 2, all pages of a region added")),
+        ("ab" * 48, MRTDS[0], ("ab" * 48, "firmware 2, page by page")),
+        (f"{'ab' * 48} or {MRTDS[0]}", "cd" * 48, ("firmware 2, page by page", "cd" * 48)),
+    ],
+)
+def test_mrtd_that_differs_is_found_in_the_callers_firmware(expected: str, found: str, words: tuple[str, str]) -> None:
+    check = SimpleNamespace(name="tdx-mrtd", expected=expected, found=found)
+    cause = explain_mrtd(check, "MRTD", [FIRMWARE, TD_FIRMWARE])
+    assert cause.likely is Likely.FIRMWARE
+    assert cause.expected.startswith(words[0])
+    assert cause.found.startswith(words[1])

@@ -139,9 +139,9 @@ OTHER_FILES = {
     "kernel image": (b"MZ" + bytes(4094), "a program for UEFI"),
     "ELF": (b"\x7fELF" + bytes(4092), "an ELF program"),
     "no tables": (encode_firmware(None), "no SEV metadata"),
-    "too large": (bytes(16 * 1024 * 1024 + 4096), "too large for a firmware"),
-    "cut IGVM": (igvm_file(platform(1, 2))[:-1], "is not a whole IGVM file"),
-    "IGVM of another platform": (encode_igvm([platform(1, 0)]), "for neither SEV-SNP nor TDX"),
+    "too large": (bytes(16 * 1024 * 1024 + 4096), "is more than 16777216 bytes"),
+    "cut IGVM": (igvm_file(platform(1, 2))[:-1], "total_file_size"),
+    "IGVM of another platform": (encode_igvm([platform(1, 0)]), "include neither SEV-SNP nor TDX"),
 }
 
 
