@@ -4,13 +4,11 @@ The report data of the evidence is computed from the binding (:mod:`cloister.pro
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cloister.attestation.errors import MalformedEvidence
 from cloister.protocol import canonical, transcript
-
-if TYPE_CHECKING:
-    from cloister.v1 import evidence_pb2
+from cloister.v1 import evidence_pb2
 
 DIGEST_SIZE = 32
 
@@ -37,7 +35,7 @@ class ReceiptBinding:
 Binding = SessionBinding | ReceiptBinding
 
 
-def read_binding(message: "evidence_pb2.Evidence") -> Binding:
+def read_binding(message: evidence_pb2.Evidence) -> Binding:
     """The binding in an evidence message. Raises MalformedEvidence."""
     which = message.WhichOneof("binding")
     if which == "session":
@@ -52,7 +50,7 @@ def read_binding(message: "evidence_pb2.Evidence") -> Binding:
     return _checked(binding)
 
 
-def write_binding(binding: Binding, message: "evidence_pb2.Evidence") -> None:
+def write_binding(binding: Binding, message: evidence_pb2.Evidence) -> None:
     """Sets ``session`` or ``receipt`` of the message."""
     if isinstance(binding, SessionBinding):
         message.session.nonce = binding.nonce

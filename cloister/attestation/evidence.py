@@ -10,7 +10,9 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import Any, Self, TypeVar
+
+from google.protobuf.message import DecodeError
 
 from cloister.attestation.binding import (
     DIGEST_SIZE,
@@ -28,9 +30,7 @@ from cloister.attestation.tpm import eventlog, structures
 from cloister.attestation.tpm.runtimelog import Measurement, MeasurementKind
 from cloister.attestation.x509.certificate import MAX_CERTIFICATE_SIZE
 from cloister.protocol import bootconfig, canonical, schema, transcript
-
-if TYPE_CHECKING:
-    from cloister.v1 import evidence_pb2
+from cloister.v1 import evidence_pb2
 
 MAX_SIZE = 1024 * 1024
 """Bytes of encoded evidence, as a message."""
@@ -120,10 +120,6 @@ class Evidence:
     @classmethod
     def parse(cls, data: bytes) -> Self:
         """From the encoded protobuf message. Raises MalformedEvidence."""
-        from google.protobuf.message import DecodeError
-
-        from cloister.v1 import evidence_pb2
-
         if len(data) > MAX_SIZE:
             raise MalformedEvidence("Evidence", 0, f"has {len(data)} bytes, at most {MAX_SIZE} are allowed")
         try:
@@ -139,7 +135,7 @@ class Evidence:
         return evidence
 
     @classmethod
-    def _from_message(cls, message: "evidence_pb2.Evidence") -> Self:
+    def _from_message(cls, message: evidence_pb2.Evidence) -> Self:
         quote = message.tpm_quote
         return cls._checked(
             platform=_member(Platform, message.platform, "platform"),
@@ -191,9 +187,6 @@ class Evidence:
 
     def encode(self) -> bytes:
         """The protobuf message, deterministic."""
-        # Raw reports and files have nothing of protobuf, whose import takes an eighth of the verifier's.
-        from cloister.v1 import evidence_pb2
-
         message = evidence_pb2.Evidence(
             version=1,
             platform=self.platform.value,

@@ -9,13 +9,12 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import fastjsonschema
 
 from cloister.protocol import text
 from cloister.protocol.canonical import FormatError
-
-if TYPE_CHECKING:
-    from fastjsonschema import JsonSchemaValueException
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _FOLDER = Path(__file__).parent / "schemas"
@@ -30,9 +29,6 @@ def load(name: str) -> dict[str, Any]:
 
 @functools.cache
 def _validator(name: str) -> Callable[[Any], Any]:
-    # Those who judge a report or quote read no document of ours.
-    import fastjsonschema
-
     schema = {**_anchored(load(name)), "$schema": "http://json-schema.org/draft-07/schema#"}
     compiled: Callable[[Any], Any] = fastjsonschema.compile(schema, use_default=False, detailed_exceptions=True)
     return compiled
@@ -56,17 +52,15 @@ def _anchored(schema: Any) -> Any:
 
 def validate(name: str, value: Any, *, what: str) -> None:
     """Check ``value`` against the schema ``name``; ``what`` names the document in the FormatError."""
-    from fastjsonschema import JsonSchemaValueException
-
     try:
         _validator(name)(value)
-    except JsonSchemaValueException as error:
+    except fastjsonschema.JsonSchemaValueException as error:
         place = ".".join(str(part) for part in error.path[1:]) or "the document"
         # The sender may have chosen the names of members: they must not control the reader's terminal.
         raise FormatError(text.printable(f"{what}: {place} {_reason(error)}.")) from error
 
 
-def unknown_member(error: "JsonSchemaValueException") -> str | None:
+def unknown_member(error: fastjsonschema.JsonSchemaValueException) -> str | None:
     """The first member that the schema does not allow, if that is what ``error`` is about."""
     if error.rule != "additionalProperties":
         return None
@@ -130,7 +124,7 @@ def form(pattern: str) -> str:
     return _FORMS.get(pattern, f"of the form {pattern}")
 
 
-def _reason(error: "JsonSchemaValueException") -> str:
+def _reason(error: fastjsonschema.JsonSchemaValueException) -> str:
     """The problem, as the rest of a sentence that begins with the place."""
     wanted = error.rule_definition
     match error.rule:

@@ -15,14 +15,12 @@ from cloister.protocol.imagemanifest import ImageManifest
 from cloister.protocol.wheels import image_packages
 from image import cache, disk_space
 from image.build import layers, manifest, measure, output, source
-from image.build.inputs import STUB_PACKAGE, Inputs
+from image.build.inputs import STUB_FILE, STUB_PACKAGE, Inputs
 from image.build.steps import Steps
 from image.formats import disk, targz, uki, verity, vhd
 from image.formats.contents import Contents
 from image.rootfs import distributions, erofs, initrd, tree
 from image.rootfs.tree import Tree, TreeEntry, Unwanted
-
-_STUB = "usr/lib/systemd/boot/efi/linuxx64.efi.stub"
 
 
 @dataclass(frozen=True)
@@ -106,7 +104,7 @@ def assemble(inputs: Inputs, steps: Steps) -> Outputs:
     steps.say("Writing the kernel image and the disk in its formats")
     kernel_image = uki.build(
         uki.UkiParts(
-            stub=tree.unpack({STUB_PACKAGE: inputs.packages[STUB_PACKAGE]}, unwanted=Unwanted([]))[_STUB].contents,
+            stub=tree.unpack({STUB_PACKAGE: inputs.packages[STUB_PACKAGE]}, unwanted=Unwanted([]))[STUB_FILE].contents,
             linux=vmlinuz,
             initrd=initrd_archive,
             command_line=" ".join(inputs.recipe.kernel.command_line),
@@ -128,13 +126,14 @@ def assemble(inputs: Inputs, steps: Steps) -> Outputs:
             {"root": root.listing(), "initrd": initrd_tree.listing(), "uki": uki.listing(kernel_image)}
         ),
         "measurements.json": manifest.measurements(registers),
+        "lock.json": inputs.lock.encode(),
     }
     described = manifest.describe(
         inputs.recipe,
         packages=packages,
         inputs={
             "recipe": inputs.recipe.digest(),
-            "lock": inputs.lock,
+            "lock": inputs.lock.digest(),
             "tools": inputs.tools,
             "source": hashlib.sha256(bytes.fromhex(builders) + agent.digest()).hexdigest(),
         },

@@ -7,10 +7,14 @@ from typing import Self
 
 from image.build import source
 from image.errors import ImageError
+from image.inputs.lockfile import Lock
 from image.inputs.recipe import Recipe
 
 STUB_PACKAGE = "systemd-boot-efi"
 """The package of the UKI's stub."""
+
+STUB_FILE = "usr/lib/systemd/boot/efi/linuxx64.efi.stub"
+"""The stub in it."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +24,7 @@ class Inputs:
     recipe: what is built.
     packages, wheels, agent_wheels: files by name.
     digests: SHA-256 (hex) of each of these files.
-    lock: digest of the recipe's lock.
+    lock: the recipe's lock.
     tool: returns the start of a command line for a locked host tool.
     tools: digest of the host tools' lock.
     checkout: folder of the sources.
@@ -31,7 +35,7 @@ class Inputs:
     wheels: Mapping[str, Path]
     agent_wheels: Mapping[str, Path]
     digests: Mapping[Path, str]
-    lock: str
+    lock: Lock
     tool: Callable[[str], list[str]]
     tools: str
     checkout: Path = source.CHECKOUT
@@ -51,7 +55,7 @@ class Inputs:
             wheels={wheel.name: files[wheel.sha256] for wheel in lock.wheels},
             agent_wheels={wheel.name: files[wheel.sha256] for wheel in lock.agent_wheels},
             digests={path: digest for digest, path in files.items()},
-            lock=lock.digest(),
+            lock=lock,
             tool=host.argv,
             tools=host.digest,
         )

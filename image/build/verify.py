@@ -4,26 +4,24 @@ The rebuild runs from a copy of the sources in another folder, in a process with
 and hash seed. It uses the locked inputs and no step of an earlier build.
 """
 
-import json
 import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from cloister.errors import InputError
 from cloister.process import run
 from cloister.protocol.imagemanifest import ImageManifest
 from image import cache, disk_space
-from image.build import output
+from image.build import built, output
+from image.build.built import Layers
 from image.build.source import CHECKOUT
 from image.errors import ImageError
 from image.inputs import fetch, lockfile, recipe
 from image.inputs.recipe import LoadedRecipe
 
-_LISTING = "files.json"
 _SOURCES = ("cloister", "agent_runtime", "image")
 _OTHER_ENVIRONMENT = {
     "TZ": "Pacific/Kiritimati",
@@ -115,14 +113,14 @@ def _verify(loaded: LoadedRecipe, against: Path, expected: ImageManifest, vendor
         _rebuild(loaded, Path(name, "sources"), rebuilt, vendored)
         found = output.read_manifest(rebuilt)
         comparisons = [*compare(expected, found), *compare_statements(expected, found)]
-        published = (against if against.is_dir() else against.parent) / _LISTING
+        published = (against if against.is_dir() else against.parent) / built.LISTING
         differences: list[str] = []
         if not all(comparison.same for comparison in comparisons):
-            listed = expected.outputs.get(_LISTING)
+            listed = expected.outputs.get(built.LISTING)
             if listed is not None and published.is_file() and cache.digest(published) == listed.sha256:
-                differences = compare_listings(published.read_bytes(), (rebuilt / _LISTING).read_bytes())
+                differences = compare_listings(published.read_bytes(), (rebuilt / built.LISTING).read_bytes())
             else:
-                differences = [f"Cannot list the files that differ: no matching {_LISTING} next to {against}."]
+                differences = [f"Cannot list the files that differ: no matching {built.LISTING} next to {against}."]
         return Verification(tuple(comparisons), tuple(damaged), tuple(differences))
 
 
@@ -161,36 +159,41 @@ def _yes_or_no(value: bool) -> str:
     return "yes" if value else "no"
 
 
-def compare_listings(expected: bytes, found: bytes) -> list[str]:
-    """A line for each file that differs between two ``files.json``. Raises InputError for an invalid one."""
-    ours, theirs = _layers(expected), _layers(found)
+@dataclass(frozen=True)
+class FileChange:
+    """A file that differs between two images: its layer, its path, and how: ``added``, ``missing`` or the values."""
+
+    layer: str
+    path: str
+    how: str
+
+    @property
+    def line(self) -> str:
+        return f"{self.layer}: {self.path}: {self.how}"
+
+
+def changed_files(expected: Layers, found: Layers) -> list[FileChange]:
+    """Each file that differs, in order of layer and path."""
     return [
-        f"{layer}: {line}"
-        for layer in sorted({*ours, *theirs})
-        for line in _compare_layer(ours.get(layer, {}), theirs.get(layer, {}))
+        FileChange(layer, path, how)
+        for layer in sorted({*expected, *found})
+        for path, how in _compare_layer(expected.get(layer, {}), found.get(layer, {}))
     ]
 
 
-def _layers(listing: bytes) -> dict[str, dict[str, dict[str, str]]]:
-    try:
-        value = json.loads(listing)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"Invalid {_LISTING}: not JSON: {error}.") from error
-    layers = value.get("layers") if isinstance(value, dict) else None
-    of_layers = list(layers.values()) if isinstance(layers, dict) else []
-    of_files = [file for layer in of_layers for file in (layer.values() if isinstance(layer, dict) else [None])]
-    if not isinstance(layers, dict) or not all(isinstance(file, dict) for file in of_files):
-        raise InputError(f"Invalid {_LISTING}: not in the format that `invoke image.build` writes.")
-    return layers
+def compare_listings(expected: bytes, found: bytes) -> list[str]:
+    """A line for each file that differs between two ``files.json``. Raises InputError for an invalid one."""
+    return [change.line for change in changed_files(built.layers(expected), built.layers(found))]
 
 
-def _compare_layer(expected: Mapping[str, Mapping[str, str]], found: Mapping[str, Mapping[str, str]]) -> list[str]:
-    lines = []
+def _compare_layer(
+    expected: Mapping[str, Mapping[str, str]], found: Mapping[str, Mapping[str, str]]
+) -> Iterator[tuple[str, str]]:
     for path in sorted({*expected, *found}):
         if path not in found:
-            lines.append(f"{path}: missing")
+            yield path, "missing"
         elif path not in expected:
-            lines.append(f"{path}: added")
+            yield path, "added"
         elif expected[path] != found[path]:
             before, after = expected[path], found[path]
             changed = [
@@ -198,8 +201,7 @@ def _compare_layer(expected: Mapping[str, Mapping[str, str]], found: Mapping[str
                 for key in sorted({*before, *after})
                 if before.get(key) != after.get(key)
             ]
-            lines.append(f"{path}: {', '.join(changed)}")
-    return lines
+            yield path, ", ".join(changed)
 
 
 def _rebuild(loaded: LoadedRecipe, sources: Path, destination: Path, vendored: Path | None) -> None:

@@ -10,6 +10,14 @@ from functools import total_ordering
 
 from image.errors import ImageError
 
+# Longer numbers than Python converts are in no version.
+_VALID = re.compile(r"(?:[0-9]{1,9}:)?[0-9A-Za-z.+:~-]{1,256}")
+
+
+def is_valid(text: str) -> bool:
+    """Whether ``text``, from data of others, has the form of a version."""
+    return _VALID.fullmatch(text) is not None and (":" not in text or text.partition(":")[0].isdigit())
+
 
 def _weight(character: str) -> int:
     """Sort order of a character in the non-digit part: tilde, end of part, letters, then the rest."""

@@ -8,7 +8,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -83,6 +83,22 @@ def write(words: str, into: Path | None = None, *, mirror: Mirror | None = None,
     path = place.path if into is None else into / f"{place.name}.json"
     _replace_file(path, lock.encode())
     return path
+
+
+@dataclass(frozen=True)
+class KeptLock:
+    """The lock at a recipe's place: None before the first, and whether it is for the recipe as it is now."""
+
+    place: LockPlace
+    lock: Lock | None
+    fits: bool
+
+
+def current(words: str) -> KeptLock:
+    """The lock that ``write`` replaces. Raises LockError for one that is damaged."""
+    request, place = recipe.load_request(words)
+    kept = read(place) if place.path.is_file() else None
+    return KeptLock(place, kept, kept is not None and kept.request == request.digest())
 
 
 def _replace_file(path: Path, contents: bytes) -> None:

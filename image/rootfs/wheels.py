@@ -22,7 +22,7 @@ def unpack(wheels: Mapping[str, Path], *, folder: str, unwanted: Unwanted) -> Tr
         try:
             with zipfile.ZipFile(path) as archive:
                 for member in sorted(archive.infolist(), key=lambda member: member.filename):
-                    placed = _placed(member.filename)
+                    placed = place(member.filename)
                     if member.is_dir() or placed is None:
                         continue
                     shared_object = placed.endswith(".so") or ".so." in placed
@@ -33,7 +33,7 @@ def unpack(wheels: Mapping[str, Path], *, folder: str, unwanted: Unwanted) -> Tr
     return tree
 
 
-def _placed(name: str) -> str | None:
+def place(name: str) -> str | None:
     """Where a member goes; None for scripts, headers and data, which the guest does not need."""
     data = _DATA.fullmatch(name)
     if data is None:

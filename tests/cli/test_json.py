@@ -29,7 +29,6 @@ CHECKOUT_PLAIN = {
     "bench": "writes out/bench.json",
     "fuzz": "shows what the fuzzer prints",
     "image.lock": "writes the lock, which is JSON",
-    "image.diff": "compares two files for a reader; both are JSON",
     "image.vendor": "writes one file, whose name was given",
     "workspace.new": "writes the configuration of a stack, which is YAML",
     "workspace.up": _ENGINE,

@@ -100,7 +100,7 @@ def test_every_row_has_cause_remedy_and_exit_code(sources: ErrorSources) -> None
         row
         for entries in listed.values()
         for row, _ in entries
-        if not (row.cause and row.remedy and row.exit_code in range(1, 6))
+        if not (row.cause and row.remedy and row.exit_code in range(1, 7))
     ]
 
     assert len(listed) > 10

@@ -7,7 +7,7 @@ import pytest
 from image.build import layers
 from image.build.inputs import Inputs
 from image.build.steps import Steps
-from image.inputs import recipe
+from image.inputs import lockfile, recipe
 from image.inputs.parts import GuestFile
 from image.rootfs.kernel import Module
 from image.rootfs.tree import Tree, TreeEntry
@@ -33,7 +33,7 @@ def test_no_file_of_a_recipe_runs_on_the_machine_that_builds(monkeypatch: pytest
     own = ("usr/lib/python3.13/py_compile.py", "usr/lib/python3.13/encodings/__init__.py", "usr/bin/python3.13")
     files = tuple(GuestFile(f"/{path}", 0o755, "", "theirs", "", True, b"theirs") for path in own)
     made = replace(recipe.load("base").recipe, files=files, commands=())
-    inputs = Inputs(made, {}, {}, {}, {}, "", lambda name: [], "")
+    inputs = Inputs(made, {}, {}, {}, {}, lockfile.load("base"), lambda name: [], "")
     monkeypatch.setattr(Inputs, "system_packages", lambda self: [])
     keyed = layers.KeyedSteps({}, inputs, Steps(None, lambda said: None))
 

@@ -15,9 +15,10 @@ from image.debian.packages import Package, Relation
 from image.debian.release import ReleaseError
 from image.debian.resolve import Index, ResolveError, closure
 from image.inputs import chain, host_tools, lockfile, recipe, relock
-from image.inputs.lockfile import Lock, LockedArchive, LockedPackage, LockError
+from image.inputs.lockfile import Lock, LockedArchive, LockedPackage, LockError, LockPlace
 from image.inputs.parts import HandledScript
 from image.inputs.relock import ScriptError, refuse_unhandled, script_digest
+from image.verbs import change
 from tests.image.small_archive import NOW, SmallArchive, SmallServer
 
 SCRIPT = "#!/bin/sh\nldconfig\n"
@@ -208,6 +209,31 @@ def test_committed_keys_match_the_readme() -> None:
     rows = re.findall(r"\| `(\S+)` \| (\w+) \| (\w+) \|", (relock.KEYS / "README.md").read_text())
     assert found == {name: (digest, fingerprint) for name, digest, fingerprint in rows}
     assert len(found) == 2
+
+
+def test_lock_that_fits_is_replaced_on_request_only_and_shows_what_changes(
+    small_mirror: Mirror,
+    small_archive: SmallArchive,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    small_archive.release()
+    path = relock.write("tools", tmp_path / "committed", mirror=small_mirror, now=NOW)
+    kept = path.read_bytes()
+    superseded(small_mirror, small_archive, tmp_path, monkeypatch)
+    change.lock.body(None, tools=True)
+    assert "fits its recipe. `--update` takes newer packages." in capsys.readouterr().out
+    assert path.read_bytes() == kept
+    change.lock.body(None, tools=True, update=True)
+    printed = capsys.readouterr().out
+    assert "\ncrun: 1.21-1 -> 1.22-1\n" in printed
+    assert lockfile.read(LockPlace("tools", path)).package("crun").version == "1.22-1"
+    # Another recipe needs a new lock without being asked.
+    recipes = tmp_path / "recipes/tools.toml"
+    recipes.write_text(recipes.read_text().replace('["crun"]', '["crun", "unrelated"]'))
+    change.lock.body(None, tools=True)
+    assert "\nunrelated: added, 1\n" in capsys.readouterr().out
 
 
 def superseded(mirror: Mirror, small_archive: SmallArchive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,69 @@
+"""Fetch the databases from the addresses that the team has configured. Nothing is fetched unless it is asked for."""
+
+import ipaddress
+import os
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from cloister import userfile
+from cloister.errors import UnreachableError
+from image import cache
+from image.audit.errors import DataError
+
+TRACKER, OSV = "CLOISTER_DEBIAN_TRACKER", "CLOISTER_OSV"
+"""The environment variables with the addresses of the files."""
+
+_LARGEST = 1 << 30
+_CHUNK = 1 << 20
+
+
+def fetch(
+    variable: str, environment: Mapping[str, str] = os.environ, *, say: Callable[[str], None] = print
+) -> Path | None:
+    """Fetch the file at the address that ``variable`` has into the user's cache; None if it has none.
+
+    Raises DataError for an address that others could answer for, and UnreachableError.
+    """
+    address = environment.get(variable, "")
+    if not address:
+        return None
+    _check(address, variable)
+    say(f"Fetching {address} ...")
+    path = cache.root() / "audit" / variable.lower()
+    try:
+        with urllib.request.urlopen(address, timeout=60) as response:
+            # Also where it was sent on to.
+            _check(response.geturl(), variable)
+            with userfile.replacing(path) as part, part.open("xb") as file:
+                size = 0
+                while chunk := response.read(_CHUNK):
+                    size += len(chunk)
+                    if size > _LARGEST:
+                        raise DataError(f"{address} has more than {_LARGEST} bytes.", hint=f"Check {variable}.")
+                    file.write(chunk)
+    except (urllib.error.URLError, TimeoutError, ConnectionError, ValueError) as error:
+        raise UnreachableError(
+            f"Cannot fetch {address}: {error}.", hint=f"Check the network and {variable}, or bring the file."
+        ) from error
+    return path
+
+
+def _check(address: str, variable: str) -> None:
+    """The data is not signed: only TLS says whose it is."""
+    parts = urllib.parse.urlsplit(address)
+    if parts.scheme == "https" or (parts.scheme == "http" and _is_local(parts.hostname or "")):
+        return
+    raise DataError(
+        f"{variable} leads to {address}, but the data is not signed, so it must come by https.",
+        hint="Set another address, or bring the file.",
+    )
+
+
+def _is_local(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

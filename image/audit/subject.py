@@ -1,0 +1,54 @@
+"""What is audited: the lock of an image, with the list of its files where the image is there."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from cloister import userfile
+from cloister.errors import InputError
+from cloister.protocol.canonical import FormatError
+from image.build import built, output
+from image.build.built import BuiltImage, Layers
+from image.inputs import lockfile, recipe
+from image.inputs.lockfile import Lock, LockError
+
+_LARGEST = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class AuditedImage:
+    """A lock, and the layers of the image that was built from it; None when the image is not there."""
+
+    lock: Lock
+    layers: Layers | None = None
+
+
+def of_lock(path: Path) -> AuditedImage:
+    """A lock alone. Raises InputError."""
+    try:
+        return AuditedImage(Lock.parse(userfile.read(path, _LARGEST)))
+    except OSError as error:
+        raise userfile.unreadable(path, error) from error
+    except LockError as error:
+        raise InputError(f"{path} is not a lock of this version of Cloister. {error.message}") from error
+
+
+def of_image(folder: Path, words: str) -> AuditedImage:
+    """The image in a folder; if it is not built, the lock of the recipe that ``words`` name, unless they are empty.
+
+    Raises InputError, and ImageError without either.
+    """
+    if words and not (folder / output.MANIFEST).is_file():
+        return AuditedImage(lockfile.load(recipe.load(words).lock))
+    try:
+        image = BuiltImage.read(folder)
+    except (FormatError, LockError) as error:
+        raise InputError(
+            f"{folder} is not an image of this version of Cloister. {error.message}",
+            hint=f"Build it again with {output.building(folder)}.",
+        ) from error
+    if image.lock is None:
+        raise InputError(
+            f"{folder} has no {built.LOCK}, which says what the image was built from.",
+            hint=f"Build it again with {output.building(folder)}, or pass its lock with --lock.",
+        )
+    return AuditedImage(image.lock, image.layers)
