@@ -8,6 +8,7 @@ from invoke.collection import Collection
 from cloister.cli.shell.verb import verb
 from image.verbs import options
 from image.verbs.change import audit, diff, lock
+from image.verbs.signing import keys, sign
 
 
 @verb(
@@ -173,4 +174,4 @@ def trial_root(image: str, recipe: str) -> Path:
     return root_tree.unpacked(options.folder(image or options.BASE, recipe))
 
 
-namespace = Collection("image", lock, build, measure, verify, diff, audit, vendor, publish, export)
+namespace = Collection("image", lock, build, measure, verify, keys, sign, diff, audit, vendor, publish, export)

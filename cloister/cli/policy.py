@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     help={
         "image": "manifest of the image that you trust: rebuilt by you, or signed by a party that you chose (required, "
         "except for a bare report or quote)",
+        "signed": "if the machine starts the image with Secure Boot: the statement of its publisher (signed.json)",
         "from-evidence": "start from what a machine showed instead of a descriptor: a file of `attest --save`, or a "
         "SEV-SNP report, TDX quote or HCL report",
         "at": "with --from-evidence: a day or time as of which it must be genuine (default: now)",
@@ -43,6 +44,7 @@ def policy(
     settings: Settings,
     files: Sequence[str] = (),
     image: str | None = None,
+    signed: str | None = None,
     from_evidence: str | None = None,
     at: str | None = None,
     allow_local: bool = False,
@@ -71,13 +73,20 @@ def policy(
             hint="Omit one or the other.",
         )
     path = Path(output)
-    report = PolicyReport(settings, path, image or "")
+    report = PolicyReport(settings, path, image or "", signed or "")
 
     def start() -> "FirstPolicy":
         if descriptor is None:
-            return client.policy_from_evidence(image, evidence, at=moment, collateral=settings.collateral())
+            return client.policy_from_evidence(
+                image, evidence, at=moment, collateral=settings.collateral(), signed=signed
+            )
         return client.start_policy(
-            Path(image or ""), descriptor, cvm=settings.typed("cvm"), allow_local=allow_local, allow_debug=allow_debug
+            Path(image or ""),
+            descriptor,
+            cvm=settings.typed("cvm"),
+            allow_local=allow_local,
+            allow_debug=allow_debug,
+            signed=signed,
         )
 
     def confirm(started: "FirstPolicy") -> bool:

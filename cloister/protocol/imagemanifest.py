@@ -1,7 +1,7 @@
 """The manifest of a guest image: its inputs, its outputs, and what a CVM that boots it measures."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -48,14 +48,14 @@ class ImageManifest:
         """From JSON of at most 1 MiB. Raises FormatError, also for events that do not lead to a register's value."""
         what = "The image manifest"
         value = canonical.parse(data, what=what, limit=MAX_SIZE)
-        schema.validate("image-manifest", value, what=what)
+        schema.validate("image/image-manifest", value, what=what)
         measured = value["measurements"]
         events = {
             int(index): tuple(ImageEvent(**event) for event in listed)
             for index, listed in measured.get("events", {}).items()
         }
         for index, listed in events.items():
-            if measured["pcrs"].get(str(index)) != _replayed(listed):
+            if measured["pcrs"].get(str(index)) != replayed(listed):
                 raise canonical.FormatError(f"{what}: the events of PCR {index} do not lead to its value.")
         return cls(
             flavor=value["flavor"],
@@ -97,7 +97,7 @@ class ImageManifest:
         }
 
 
-def _replayed(events: tuple[ImageEvent, ...]) -> str:
+def replayed(events: Sequence[ImageEvent]) -> str:
     """The register after ``events``, in the sha256 bank (TPM 2.0 Library, part 1, section 17.4)."""
     value = bytes(32)
     for event in events:

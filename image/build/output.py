@@ -8,8 +8,9 @@ from pathlib import Path
 
 from cloister import userfile
 from cloister.errors import InputError
-from cloister.protocol import imagemanifest
+from cloister.protocol import imagemanifest, signedimage
 from cloister.protocol.imagemanifest import ImageManifest
+from cloister.protocol.signedimage import SignedImage
 from image import cache, disk_space
 from image.build.source import CHECKOUT
 from image.errors import ImageError
@@ -45,8 +46,10 @@ def locate(image: str) -> Path:
 
 
 def building(image: Path) -> str:
-    """The command that builds the image whose folder, or manifest, ``image`` is; for the hint of a message."""
+    """The command that makes the image whose folder, or manifest, ``image`` is; for the hint of a message."""
     name = (image.parent if image.name == MANIFEST else image).absolute()
+    if (name / signedimage.FILE).exists():
+        return "`invoke image.sign`"
     if name == folder("base").absolute() or name.parent != folder("base").absolute().parent:
         return "`invoke image.build`"
     how = f"--flavor {name.name}" if name.name in chain.flavors() else "--recipe PATH"
@@ -100,6 +103,12 @@ def read_manifest(path: Path) -> ImageManifest:
             exit_code=InputError.exit_code,
         )
     return ImageManifest.parse(userfile.read(file, imagemanifest.MAX_SIZE))
+
+
+def read_signed(image: Path) -> SignedImage | None:
+    """The statement about the signed image in the folder ``image``; None if it is not signed. Raises FormatError."""
+    path = image / signedimage.FILE
+    return SignedImage.parse(userfile.read(path, signedimage.MAX_SIZE)) if path.is_file() else None
 
 
 def check(manifest: ImageManifest, image: Path) -> list[str]:

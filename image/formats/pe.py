@@ -1,4 +1,4 @@
-"""Read and append sections of PE32+ images, and compute the Authenticode digest.
+"""Read and append sections of PE32+ images, compute the Authenticode digest, and attach a signature.
 
 Microsoft, "PE Format" (COFF header, optional header, section table) and "Windows Authenticode Portable Executable
 Signature Format", section "Calculating the PE Image Hash".
@@ -166,6 +166,24 @@ def authenticode(image: bytes, algorithm: str = "sha256") -> bytes:
         # A signature starts at a multiple of 8, so the digest is the same before and after signing.
         digest.update(bytes(-end % 8))
     return digest.digest()
+
+
+def certificate(image: bytes) -> bytes:
+    """The attribute certificate table, empty for an unsigned image."""
+    headers = Headers.parse(image)
+    return image[len(image) - headers.certificate_size :] if headers.certificate_size else b""
+
+
+def with_certificate(image: bytes, certificate: bytes) -> bytes:
+    """``image`` with ``certificate``, a WIN_CERTIFICATE, at its end. Raises ImageError if it has one already."""
+    headers = Headers.parse(image)
+    if headers.certificate_size:
+        raise ImageError("The EFI program is signed already.", hint="Sign the unsigned one.")
+    # Both the table and each entry start at a multiple of 8 bytes.
+    result = bytearray(image + bytes(-len(image) % 8))
+    entry = certificate + bytes(-len(certificate) % 8)
+    struct.pack_into("<II", result, headers.optional + _CERTIFICATE_DIRECTORY, len(result), len(entry))
+    return bytes(result + entry)
 
 
 def _round_up(number: int, multiple: int) -> int:

@@ -58,6 +58,17 @@ def hash_tree(data: bytes, *, salt: bytes, identifier: UUID) -> HashTree:
     return HashTree(contents, root.digest(), salt, data_blocks)
 
 
+def root_hash(tree: bytes) -> bytes:
+    """The root hash of a hash device that ``hash_tree`` wrote. Raises ImageError."""
+    try:
+        magic, *_, size, salt = _SUPERBLOCK.unpack_from(tree)
+    except struct.error as error:
+        raise ImageError("The hash tree has no superblock.") from error
+    if magic != b"verity\0\0" or size != SALT_SIZE or len(tree) < 2 * BLOCK_SIZE:
+        raise ImageError("The hash tree is not one of Cloister's.")
+    return hashlib.sha256(salt[:size] + tree[BLOCK_SIZE : 2 * BLOCK_SIZE]).digest()
+
+
 def _hash_blocks(level: bytes, seeded: "hashlib._Hash") -> bytes:
     digests = bytearray()
     view = memoryview(level)

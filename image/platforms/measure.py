@@ -7,6 +7,7 @@ from cloister.errors import InputError
 from image.platforms import firmware, reference, registers
 from image.platforms.firmware import HostLaunch
 from image.platforms.machine_value import MachineValue
+from image.secureboot import prediction
 
 
 def measure(folder: Path, firmware_file: str, processors: int, model: str, platform: str) -> tuple[MachineValue, ...]:
@@ -14,7 +15,7 @@ def measure(folder: Path, firmware_file: str, processors: int, model: str, platf
 
     Raises InputError.
     """
-    launch = HostLaunch(processors, (model,) if model else tuple(MODELS), folder / "uki.efi")
+    launch = HostLaunch(processors, (model,) if model else tuple(MODELS), prediction.kernel_image(folder))
     if not firmware_file and (model or processors != HostLaunch.DEFAULT_PROCESSORS):
         raise InputError("--vcpus and --model describe a launch from a firmware.", hint="Pass --firmware, too.")
     if platform:

@@ -1,9 +1,10 @@
 """The registers of a machine that follow from its image: PCR 2 to 6, 9 and 11 to 13 of a TPM, RTMR 1 and 2 of a TD.
 
-They hold with Secure Boot off, for firmware built from EDK II (OVMF, Google's) that starts the disk's default boot file
-at the first attempt, without drivers or option ROMs from elsewhere. Sources: TCG PC Client Platform Firmware Profile
-1.06, section 3.3.4; for a TD, OvmfPkg/Tcg/TdTcg2Dxe of EDK II and UEFI 2.10, section 38.4.1: PCR 2 to 6 are RTMR 1,
-PCR 8 to 15 are RTMR 2. Before edk2-stable202411 the separator of RTMR 1 was measured into RTMR 0 (pull request 6051).
+They hold with Secure Boot off, for a signed image with Secure Boot on, and for firmware built from EDK II (OVMF,
+Google's) that starts the disk's default boot file at the first attempt, without drivers or option ROMs. Sources: TCG PC
+Client Platform Firmware Profile 1.06, section 3.3.4; for a TD, OvmfPkg/Tcg/TdTcg2Dxe of EDK II and UEFI 2.10, section
+38.4.1: PCR 2 to 6 are RTMR 1, PCR 8 to 15 are RTMR 2. Before edk2-stable202411 the separator of RTMR 1 was measured
+into RTMR 0 (pull request 6051).
 """
 
 import hashlib
@@ -14,9 +15,11 @@ from typing import TypeVar
 
 from cloister import userfile
 from cloister.errors import InputError
+from cloister.protocol.signedimage import SECURE_BOOT
 from image.build import measure
 from image.build.measure import MeasuredEvent
 from image.platforms.machine_value import MachineValue, MeasuredStep, ValueKind
+from image.secureboot import prediction
 
 _SECTOR = 512
 _TABLE_HEADER = 92
@@ -24,6 +27,7 @@ _ENTRY = 128
 _MAX_TABLE = 64 * 1024
 _SIGNATURE = b"EFI PART"
 _SOURCE = "the image: docs/measurements.md"
+_KEYS_ALONE = "firmware with the image's keys alone"
 _GENERATIONS = {"firmware from edk2-stable202411 on": True, "older firmware": False}
 
 _Event = TypeVar("_Event")
@@ -31,12 +35,12 @@ _Event = TypeVar("_Event")
 
 def predict(folder: Path) -> tuple[MachineValue, ...]:
     """The registers of machines that boot the image in ``folder``. Raises InputError for a file that is missing."""
-    pcrs = {index: list(register.events) for index, register in measure.predict_file(folder / "uki.efi").items()}
+    pcrs = {index: list(register.events) for index, register in prediction.predict_folder(folder).items()}
     separator = _event("EV_SEPARATOR: 00000000", bytes(4))
     pcrs |= {index: [separator] for index in (2, 3, 6)}
     pcrs[5] = [separator, *_disk_events(folder / "disk.raw")]
     return (
-        *(_pcr(index, pcrs[index]) for index in sorted(pcrs)),
+        *(_pcr(index, _KEYS_ALONE if index == SECURE_BOOT else "", pcrs[index]) for index in sorted(pcrs)),
         *(_rtmr(1, of, td_programs(pcrs[4], pcrs[5], separator=new)) for of, new in _GENERATIONS.items()),
         _rtmr(2, "", [*pcrs[11], *pcrs[9]]),
     )
@@ -69,9 +73,9 @@ def _disk_events(disk: Path) -> list[MeasuredEvent]:
     ]
 
 
-def _pcr(index: int, events: Sequence[MeasuredEvent]) -> MachineValue:
+def _pcr(index: int, of: str, events: Sequence[MeasuredEvent]) -> MachineValue:
     steps = tuple(MeasuredStep(one.event, one.digest.hex()) for one in events)
-    return MachineValue(f"PCR {index}", "", ValueKind.PREDICTED, measure.replay(events).value.hex(), _SOURCE, steps)
+    return MachineValue(f"PCR {index}", of, ValueKind.PREDICTED, measure.replay(events).value.hex(), _SOURCE, steps)
 
 
 def _rtmr(index: int, of: str, events: Sequence[MeasuredEvent]) -> MachineValue:

@@ -35,15 +35,16 @@ class Artefact:
     @classmethod
     def find(cls, image: Path, suffix: str) -> Self:
         """The disk with ``suffix`` in the folder ``image``. Raises ImageError."""
-        manifest = output.read_manifest(image)
+        manifest, signed = output.read_manifest(image), output.read_signed(image)
+        made = signed or manifest
         name = f"disk{suffix}"
-        found = manifest.outputs.get(name)
+        found = made.outputs.get(name)
         if found is None:
             raise PublishError(
                 f"The image in {image} has no {name}.",
                 hint=f"It was built by an older version. Build it again with {output.building(image)}.",
             )
-        blob = blob_name(manifest.flavor, manifest.digest().hex(), suffix)
+        blob = blob_name(manifest.flavor, made.digest().hex(), suffix)
         return cls(blob, image / name, found.sha256, found.size)
 
     @contextmanager

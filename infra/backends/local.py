@@ -49,7 +49,7 @@ class WorkspaceComponent(WorkspaceBase):
                 "workspace": configuration.name,
                 "name": cvm.name,
                 "image": configuration.image,
-                "imageDigest": image.digest,
+                "imageDigest": image.deployed,
                 "bootConfiguration": boot.encode().decode(),
                 "authority": authority.certificate,
                 "vcpus": cvm.vcpus,

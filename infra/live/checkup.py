@@ -155,7 +155,7 @@ class _Checkup:
             if workspace.LOCAL in (self._backends() if self._configured else {workspace.LOCAL}):
                 size, wanted = (
                     one.disk.stat().st_size if one.disk.exists() else 0,
-                    one.manifest.outputs[image.DISK].size,
+                    one.outputs[image.DISK].size,
                 )
                 if size != wanted:
                     raise InputError(

@@ -70,7 +70,7 @@ def found(name: str, machines: Sequence[DeployedCvm]) -> tuple[list[Difference],
     try:
         # Forced: a comparison replaces nothing, and its result must not depend on unfinished runs.
         configuration = parse(name, workspaces.PROJECT.configuration(name), force=True)
-        differences = compare(configuration, image.find(configuration.image).digest, machines)
+        differences = compare(configuration, image.find(configuration.image).deployed, machines)
     except CloisterError as error:
         return [], str(error)
     if configuration.backend == LOCAL:

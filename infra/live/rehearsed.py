@@ -38,7 +38,7 @@ def graph(name: str) -> WorkspaceGraph:
 def declared(configuration: WorkspaceConfiguration, found: Image) -> tuple[Resource, ...]:
     """The resources of a workspace with that image. Raises InputError when the backend's SDK is not installed."""
     backend = program.backend("infra.backends", configuration.backend)
-    registry = {REFERENCE: {"outputs": {"images": {found.digest: {"id": found.digest}}}}}
+    registry = {REFERENCE: {"outputs": {"images": {found.deployed: {"id": found.deployed}}}}}
     return rehearsal.declared(
         lambda: backend.WorkspaceComponent(configuration, found, pulumi.ResourceOptions()),
         configuration.name,

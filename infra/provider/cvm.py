@@ -1,9 +1,9 @@
 """The resource ``CvmResource``: one virtual machine on this machine, with a software TPM.
 
-Inputs: ``workspace``, ``name``, ``image`` (flavor or manifest path), ``imageDigest`` (of its manifest),
-``bootConfiguration`` (canonical JSON), ``authority`` (certificate, base64url), ``vcpus``, ``memory`` (bytes),
-``scratch`` (bytes), ``port``, ``cpu``, ``force``. Outputs: these, and ``endpoint``, ``status``, ``accelerator``,
-``process``.
+Inputs: ``workspace``, ``name``, ``image`` (flavor or manifest path), ``imageDigest`` (of its manifest, or if it is
+signed of its statement), ``bootConfiguration`` (canonical JSON), ``authority`` (certificate, base64url), ``vcpus``,
+``memory`` (bytes), ``scratch`` (bytes), ``port``, ``cpu``, ``force``. Outputs: these, and ``endpoint``, ``status``,
+``accelerator``, ``process``.
 """
 
 import re
@@ -83,10 +83,10 @@ class CvmResource:
         """Start the CVM. On any error, nothing of it is left."""
         name, port = str(inputs["name"]), int(inputs["port"])
         found = image.find(inputs["image"])
-        if found.digest != inputs["imageDigest"]:
+        if found.deployed != inputs["imageDigest"]:
             raise ProviderError(
                 f"The image {inputs['image']!r} changed during the update (declared: {inputs['imageDigest']}, "
-                f"found: {found.digest}).",
+                f"found: {found.deployed}).",
                 hint="Run the update again: pulumi up",
             )
         image.check_disk(found)
@@ -104,11 +104,19 @@ class CvmResource:
             accelerator.check_cpu(tools, accel, cpu)
         scratch = int(inputs.get("scratch", 0))
         hardware = machine.Hardware(
-            f"{inputs['workspace']}/{name}", inputs["vcpus"], inputs["memory"], port, found.manifest.debug, cpu, scratch
+            f"{inputs['workspace']}/{name}",
+            inputs["vcpus"],
+            inputs["memory"],
+            port,
+            found.manifest.debug,
+            cpu,
+            scratch,
+            found.signed,
         )
         try:
             with disk_space.needed(paths.state()):
-                machine.prepare(folder, tools, found.disk, inputs["bootConfiguration"].encode(), scratch)
+                boot_configuration = inputs["bootConfiguration"].encode()
+                machine.prepare(folder, tools, found.disk, boot_configuration, scratch, keys=found.keys)
                 vtpm.create(tools, folder, lambda point: _certify(inputs, point))
             if operation.cancelled.is_set():
                 raise CancelledError(f"Starting the CVM {name!r} was cancelled.")

@@ -40,7 +40,10 @@ class SecureBoot:
 
 @dataclass(frozen=True)
 class PublishedImage:
-    """A published image. ``digest`` is its manifest's, in hex; ``secure_boot`` is None for the cloud's default keys."""
+    """A published image. ``digest`` (hex) is its manifest's, or its statement's if it is signed.
+
+    ``secure_boot`` is None for the cloud's default keys.
+    """
 
     flavor: str
     digest: str

@@ -3,12 +3,11 @@
 import base64
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
-from cloister import userfile
 from cloister.errors import InputError
 from image.publish.naming import TAR_GZ, VHD
+from image.secureboot.keys import Certificates
 from infra import paths
 from infra.configuration import cloud, image
 from infra.configuration.validation import ConfigurationError
@@ -23,8 +22,6 @@ DISKS = {"azure": ("disk.vhd", VHD), "gcp": ("disk.tar.gz", TAR_GZ)}
 _PLACES = {"azure": ("subscription", "tenant", "location"), "gcp": ("project", "location")}
 """By backend: the options of `registry.new`, which are also keys of the configuration."""
 
-_SECURE_BOOT = {"pk": "PK.der", "kek": "KEK.der", "db": "db.der"}
-_LARGEST_CERTIFICATE = 64 * 1024
 _LEAST_PREFIX = 8
 
 
@@ -72,29 +69,29 @@ def read(name: str) -> configuration.RegistryConfiguration:
     return configuration.parse(name, PROJECT.configuration(name))
 
 
-def add(name: str, wanted: str, secure_boot: Path | None) -> configuration.PublishedImage:
+def add(name: str, wanted: str) -> configuration.PublishedImage:
     """Write the image ``wanted`` (a flavor, or the path of a manifest) into the configuration.
 
-    ``secure_boot`` is a folder with PK.der, KEK.der and db.der. Raises InputError.
+    The keys of a signed one are written, too. Raises InputError.
     """
     registry, found = read(name), image.find(wanted)
     output, _ = DISKS[registry.backend]
     flavor = found.manifest.flavor
-    if output not in found.manifest.outputs:
+    if output not in found.outputs:
         raise InputError(
             f"The image {wanted!r} has no {output}, which the backend {registry.backend} needs.",
             hint=f"Build the image again: invoke image.build --flavor {flavor}",
         )
     digests = [one.digest for one in registry.images]
-    if found.digest in digests:
+    if found.deployed in digests:
         raise InputError(
-            f"The registry {name!r} already has the image {found.digest}.", hint="There is nothing to add."
+            f"The registry {name!r} already has the image {found.deployed}.", hint="There is nothing to add."
         )
-    keys = _certificates(secure_boot) if secure_boot is not None else {}
+    keys = _certificates(found.keys) if found.keys is not None else {}
     path = f"images[{len(digests)}]"
     PROJECT.configure(
         name,
-        {f"{path}.flavor": flavor, f"{path}.digest": found.digest}
+        {f"{path}.flavor": flavor, f"{path}.digest": found.deployed}
         | {f"{path}.secure_boot.{key}": text for key, text in keys.items()},
     )
     # An entry that cannot be read back is removed again.
@@ -158,15 +155,7 @@ def full_name(name: str) -> str:
     return f"organization/cloister-registry/{name}"
 
 
-def _certificates(folder: Path) -> dict[str, str]:
-    found = {}
-    for key, file in _SECURE_BOOT.items():
-        try:
-            text = base64.b64encode(userfile.read(folder / file, _LARGEST_CERTIFICATE)).decode()
-            configuration.certificate(text)
-        except OSError as error:
-            raise InputError(f"Cannot read {folder / file}: {error.strerror}.") from error
-        except InputError as error:
-            raise InputError(f"{folder / file} is not a certificate (X.509, DER).") from error
-        found[key if key == "pk" else f"{key}[0]"] = text
-    return found
+def _certificates(keys: Certificates) -> dict[str, str]:
+    """Members of ``secure_boot`` in the configuration, by their paths."""
+    paths = {"pk": keys.pk, "kek[0]": keys.kek, "db[0]": keys.db}
+    return {path: base64.b64encode(der).decode() for path, der in paths.items()}

@@ -3,7 +3,6 @@
 Modules are imported inside the functions: `invoke --list` must not wait for Pulumi's SDK.
 """
 
-from pathlib import Path
 from typing import Any
 
 from invoke.collection import Collection
@@ -55,19 +54,17 @@ def up(c: Any, stack: str = "", yes: bool = False) -> None:
 
 
 @verb(
-    help=REGISTRY
-    | {
-        "image": "flavor of the image, or path of its manifest",
-        "secure_boot": "folder with PK.der, KEK.der and db.der, if the image is signed with your own keys",
-    },
+    help=REGISTRY | {"image": "flavor of the image, name of a signed one (base-signed), or path of its manifest"},
     example="invoke registry.add --image base",
 )
-def add(c: Any, image: str = "base", stack: str = "", secure_boot: str = "") -> None:
-    """Add a published image to the registry's configuration; the next registry.up makes it available to VMs."""
+def add(c: Any, image: str = "base", stack: str = "") -> None:
+    """Add a published image to the registry's configuration, with its Secure Boot keys if it is signed; the next
+    registry.up makes it available to VMs.
+    """
     from infra.registry import registries
 
     name = registries.PROJECT.selected(stack)
-    added = registries.add(name, image, Path(secure_boot) if secure_boot else None)
+    added = registries.add(name, image)
     print(f"Added {added.flavor} {added.digest}. Next: invoke registry.up --stack {name}")
 
 

@@ -4,6 +4,7 @@ import json
 import os
 import select
 import signal
+import subprocess
 import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -11,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from subprocess import CompletedProcess
 from threading import Event
-from typing import Self
+from typing import Any, Self
 
 from cloister.attestation.first_policy.from_manifest import policy_from_manifest
 from cloister.attestation.policy.policy import Policy
@@ -30,11 +31,13 @@ from infra.processes import start
 from infra.provider import certificates
 from infra.provider.qemu import accelerator, machine, ports, vtpm
 from infra.provider.qemu.boot import BootWatch
+from infra.provider.qemu.sockets import connect
 from tests.client.parties import Parties
 
 WORKSPACE, CVM = "trial", "trainer"
 _MEMORY = 2 << 30
 _END_SECONDS = 60
+_REFUSAL_SECONDS = 120.0
 _VIRTUAL_CPUS = 2
 
 
@@ -86,16 +89,56 @@ class HostileHost(AbstractContextManager["HostileHost"]):
 
         Returns when the agent answers: after how many seconds. Raises ProviderError when it does not.
         """
+        qemu = self._launch(
+            disk=disk, vhd=vhd, variables=variables, extra=extra, configuration=configuration, console=console
+        )
+        return self._watch(qemu)
+
+    def _launch(
+        self,
+        *,
+        disk: bytes | None = None,
+        vhd: bool = False,
+        variables: bytes | None = None,
+        extra: Sequence[str] = (),
+        configuration: BootConfiguration | None = None,
+        console: bool = False,
+    ) -> subprocess.Popen[bytes]:
         tools, place = host_tools.ensure(), self.folder / CVM
         image = self.image.folder / "disk.vhd" if vhd else self.image.disk
         if disk is not None:
             image = self.folder / "changed.raw"
             image.write_bytes(disk)
-        machine.prepare(place, tools, image, (configuration or self.configuration()).encode(), self.scratch)
+        boot_configuration = (configuration or self.configuration()).encode()
+        machine.prepare(place, tools, image, boot_configuration, self.scratch, keys=self.image.keys)
         if variables is not None:
             (place / machine.VARIABLES).write_bytes(variables)
         vtpm.create(tools, place, self._certify)
         return self._start(vhd=vhd, extra=extra, console=console)
+
+    def refused(self, *, says: str, **changed: Any) -> str:
+        """Start the machine, changed as for :meth:`boot`, which must end before its agent answers, or show the words
+        ``says`` on its console. Returns its last milestone.
+        """
+        qemu = self._launch(console=True, extra=["-no-reboot", *changed.pop("extra", ())], **changed)
+        place = self.folder / CVM
+        ended = os.pidfd_open(qemu.pid)
+        try:
+            with connect(place, machine.CONSOLE_SOCKET, timeout=_REFUSAL_SECONDS) as console:
+                # The console's file has what was written before this connection.
+                while not (says and says in (place / machine.CONSOLE_LOG).read_text("utf-8", "replace")):
+                    readable, _, _ = select.select([ended, console], [], [], _REFUSAL_SECONDS)
+                    assert readable, f"The machine neither ended nor said {says!r}."
+                    if ended in readable:
+                        assert not says, f"The machine ended without saying {says!r}."
+                        break
+                    console.recv(1 << 16)
+        finally:
+            os.close(ended)
+        machine.stop(place)
+        milestones = [line.split()[0] for line in (place / machine.MILESTONES).read_text().splitlines()]
+        assert "agent" not in milestones
+        return milestones[-1] if milestones else ""
 
     def kill(self) -> None:
         """End the machine at once, as if its host had lost power."""
@@ -112,17 +155,27 @@ class HostileHost(AbstractContextManager["HostileHost"]):
         """Start it again after :meth:`kill`, with the disks as they are."""
         machine.stop(self.folder / CVM)
         (self.folder / CVM / machine.MILESTONES).unlink()
-        self._start()
+        self._watch(self._start())
 
-    def _start(self, *, vhd: bool = False, extra: Sequence[str] = (), console: bool = False) -> float:
+    def _start(self, *, vhd: bool = False, extra: Sequence[str] = (), console: bool = False) -> subprocess.Popen[bytes]:
         tools, place = host_tools.ensure(), self.folder / CVM
         vtpm.start_for_qemu(tools, place)
-        hardware = machine.Hardware(f"{WORKSPACE}/{CVM}", _VIRTUAL_CPUS, _MEMORY, self.port, console, "", self.scratch)
+        hardware = machine.Hardware(
+            f"{WORKSPACE}/{CVM}",
+            _VIRTUAL_CPUS,
+            _MEMORY,
+            self.port,
+            console,
+            scratch=self.scratch,
+            secure_boot=self.image.signed,
+        )
         words = [*machine.argv(tools, hardware, accelerator.choose(tools)), *extra]
         if vhd:
             words = [_as_vhd(word) for word in words]
-        qemu = start(words, place, machine.QEMU_LOG, tools.environment())
-        return BootWatch(CVM, place, qemu, self.port, Event(), print).wait()
+        return start(words, place, machine.QEMU_LOG, tools.environment())
+
+    def _watch(self, qemu: subprocess.Popen[bytes]) -> float:
+        return BootWatch(CVM, self.folder / CVM, qemu, self.port, Event(), print).wait()
 
     def descriptor(self) -> Descriptor:
         return Descriptor(
@@ -140,7 +193,9 @@ class HostileHost(AbstractContextManager["HostileHost"]):
 
     def policy(self) -> Policy:
         """The parties' policy."""
-        policy, _ = policy_from_manifest(self.image.manifest, self.descriptor(), allow_local=True)
+        policy, _ = policy_from_manifest(
+            self.image.manifest, self.descriptor(), allow_local=True, signed=self.image.statement
+        )
         return policy
 
     def attest(self) -> Opening:

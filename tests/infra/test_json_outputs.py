@@ -8,6 +8,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
+from cloister.protocol.imagemanifest import ImageManifest
 from image.build.verify import Comparison, Verification
 from image.platforms.machine_value import MachineValue, MeasuredStep, ValueKind
 from infra import report
@@ -21,12 +22,14 @@ from infra.registry.registries import RegistryImage
 from infra.resources.resource import Resource
 from infra.resources.types import LOCAL_CVM
 from tests import output_schema
+from tests.signed_images import statement
 
 CVM = DeployedCvm("trainer", "urn:x", "127.0.0.1:1", None, "ab" * 32, "cd" * 32, "2 CPUs", "tcg")
 RESOURCES = (Resource(LOCAL_CVM, "trainer", {"port": 6110}),)
 MEASURED = MachineValue(
     "PCR 4", "", ValueKind.PREDICTED, "ab" * 32, "the image", (MeasuredStep("a loader", "cd" * 32),)
 )
+SIGNED = ImageManifest("base", False, {}, {}, dict.fromkeys((4, 9, 11, 12, 13), "00" * 32))
 REACH = graph.build("local", RESOURCES)
 
 
@@ -50,6 +53,7 @@ PRINTED = {
     "image.measure": lambda: print(
         json.dumps({"version": 1, "values": [MEASURED.to_dict(explain=explain) for explain in (False, True)]})
     ),
+    "image.sign": lambda: print(statement(SIGNED).encode().decode()),
     "image.verify": lambda: print(
         json.dumps(Verification((Comparison("disk", "ab", "cd"),), ("x",), ("y",)).to_dict())
     ),

@@ -14,7 +14,7 @@ from cloister.attestation.collateral.usable import UsableCollateral
 from cloister.attestation.collateral_source import Collateral
 from cloister.attestation.errors import PolicyError
 from cloister.attestation.evidence import Evidence, Platform
-from cloister.attestation.first_policy.from_manifest import TEAM, YOURSELF, AdoptedValue
+from cloister.attestation.first_policy.from_manifest import TEAM, YOURSELF, AdoptedValue, image_pcrs
 from cloister.attestation.first_policy.hardware import Adopted, azure_snp_section, azure_tdx_section, snp_section
 from cloister.attestation.first_policy.strict import require_genuine, without_lists
 from cloister.attestation.gcp.certificates import InstanceInfo
@@ -34,6 +34,7 @@ from cloister.attestation.verifier import RecordingPurpose, verify
 from cloister.attestation.x509.certificate import Certificate, issuers_among
 from cloister.protocol.bootconfig import BootConfiguration
 from cloister.protocol.imagemanifest import ImageManifest
+from cloister.protocol.signedimage import SignedImage
 
 _GOOGLE = "Google's published root certificate and release notes"
 _REFUSED = "The evidence is not genuine, or not of that image"
@@ -43,12 +44,14 @@ _MISSING = "Pass missing certificates and lists with --collateral, or --fetch."
 class PolicyBuilder:
     """Builds one policy and lists the values that it adopts. Raises MalformedEvidence for malformed parts."""
 
-    def __init__(self, evidence: Evidence, image: ImageManifest, collateral: UsableCollateral) -> None:
+    def __init__(
+        self, evidence: Evidence, image: ImageManifest, collateral: UsableCollateral, signed: SignedImage | None = None
+    ) -> None:
         self._evidence = evidence
         self._collateral = collateral
         self._adopted = Adopted()
         configuration = BootConfiguration.parse(evidence.boot_configuration)
-        reference = self._image(image)
+        reference = self._image(image, signed)
         self._adopted.add("boot_configuration.workspace", configuration.workspace, "", TEAM)
         self._adopted.add("boot_configuration.cvms", configuration.cvm, "", TEAM)
         for owner in configuration.owners:
@@ -71,7 +74,7 @@ class PolicyBuilder:
         """The adopted values, in the order of the policy."""
         return tuple(self._adopted.values)
 
-    def _image(self, manifest: ImageManifest) -> ImageReference:
+    def _image(self, manifest: ImageManifest, signed: SignedImage | None) -> ImageReference:
         """The manifest's values, with what only hardware measures from the evidence."""
         evidence = self._evidence
         self._adopted.add("images", f"{manifest.flavor}, from its manifest", manifest.digest().hex(), YOURSELF)
@@ -95,7 +98,7 @@ class PolicyBuilder:
             manifest.flavor,
             manifest.debug,
             manifest.digest(),
-            {index: bytes.fromhex(manifest.pcrs[index]) for index in IMAGE_PCRS},
+            {index: value for index, value in image_pcrs(manifest, signed).items() if index in IMAGE_PCRS},
             launch,
             tdx,
         )
@@ -166,13 +169,14 @@ def policy_from_evidence(
     at: datetime,
     collateral: Collateral,
     roots: tuple[Anchor, ...] = VENDORS,
+    signed: SignedImage | None = None,
 ) -> tuple[Policy, tuple[AdoptedValue, ...], Verdict]:
     """The policy, the values that it adopts in its order, and the verdict on the evidence under it as of ``at``.
 
-    ``image`` is the manifest of the image that the machine should run. What weakens a machine (debug, migration, SMT,
-    an outdated TCB) is never adopted: the policy is strict, and the verdict has the checks that fail. Raises ProofError
-    if the evidence is not genuine or not of that image, PolicyError if it makes no policy, MalformedEvidence if it
-    cannot be parsed.
+    ``image`` is the manifest of the image that the machine should run, ``signed`` the statement about it if it starts
+    with Secure Boot. What weakens a machine (debug, migration, SMT, an outdated TCB) is never adopted: the policy is
+    strict, and the verdict has the checks that fail. Raises ProofError if the evidence is not genuine or not of that
+    image, PolicyError if it makes no policy, MalformedEvidence if it cannot be parsed.
     """
     if evidence.platform is Platform.LOCAL:
         raise PolicyError(
@@ -185,7 +189,7 @@ def policy_from_evidence(
             hint="Pass the manifest of an image that is not a debug image.",
         )
 
-    made = PolicyBuilder(evidence, image, UsableCollateral(evidence.collateral, collateral))
+    made = PolicyBuilder(evidence, image, UsableCollateral(evidence.collateral, collateral), signed)
     policy = made.policy
 
     def judge(under: Policy) -> Verdict:

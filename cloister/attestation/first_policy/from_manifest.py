@@ -5,6 +5,7 @@ from the platform team: the party must confirm each over another channel. Neithe
 only a machine can provide get placeholders, which reject every machine (``placeholders.py``).
 """
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -23,6 +24,7 @@ from cloister.attestation.x509.certificate import Certificate
 from cloister.protocol.canonical import FormatError
 from cloister.protocol.descriptor import Descriptor
 from cloister.protocol.imagemanifest import ImageManifest
+from cloister.protocol.signedimage import DB, PROGRAMS, SECURE_BOOT, SignedImage
 from cloister.protocol.signingkey import key_id
 
 TEAM = "the owners of the workspace, not only the platform team"
@@ -56,11 +58,18 @@ class AdoptedValue:
 
 
 def policy_from_manifest(
-    image: ImageManifest, descriptor: Descriptor, *, allow_local: bool = False, allow_debug: bool = False
+    image: ImageManifest,
+    descriptor: Descriptor,
+    *,
+    allow_local: bool = False,
+    allow_debug: bool = False,
+    signed: SignedImage | None = None,
 ) -> tuple[Policy, tuple[AdoptedValue, ...]]:
     """The policy, and every value that it adopts from ``image`` and ``descriptor``, in the order of the policy.
 
-    Raises PolicyError if the two make no policy, such as local machines without ``allow_local``.
+    ``signed`` is the statement about the image for machines that start it with Secure Boot. Raises PolicyError if the
+    two make no policy, such as local machines without ``allow_local``, and FormatError for a statement about another
+    image.
     """
     platforms = tuple(sorted({Platform(cvm.platform) for cvm in descriptor.cvms}))
     if Platform.LOCAL in platforms and not allow_local:
@@ -90,14 +99,18 @@ def policy_from_manifest(
         flavor=image.flavor,
         debug=image.debug,
         manifest_digest=image.digest(),
-        pcrs={index: bytes.fromhex(image.pcrs[index]) for index in (*IMAGE_PCRS, *ZERO_PCRS) if index in image.pcrs},
+        pcrs=image_pcrs(image, signed),
     )
+    # A cloud's firmware may have more keys, so that only a machine shows what its PCR 7 is.
+    pinned = signed if platforms == (Platform.LOCAL,) else None
     policy = Policy(
         platforms=platforms,
         images=(reference,),
         boot_configuration=configuration,
         allow_local=allow_local,
         allow_debug=image.debug,
+        secure_boot=pinned is not None,
+        platform_pcrs={SECURE_BOOT: bytes.fromhex(pinned.pcrs[SECURE_BOOT])} if pinned else {},
         local=local,
         snp=SnpPolicy({}) if set(platforms).intersection(SNP_PLATFORMS) else None,
         tdx=TdxPolicy() if set(platforms).intersection(TDX_PLATFORMS) else None,
@@ -105,7 +118,19 @@ def policy_from_manifest(
         gcp=_gcp(platforms),
         instances=Instances() if Platform.GCP_SNP in platforms else None,
     )
-    return policy, _adopted_values(policy, descriptor)
+    return policy, _adopted_values(policy, descriptor, pinned)
+
+
+def image_pcrs(image: ImageManifest, signed: SignedImage | None) -> dict[int, bytes]:
+    """The registers by which a machine is recognised that started ``image``, with Secure Boot if it is ``signed``.
+
+    Raises FormatError for a statement about another image.
+    """
+    pcrs = {index: image.pcrs[index] for index in (*IMAGE_PCRS, *ZERO_PCRS) if index in image.pcrs}
+    if signed is not None:
+        signed.check(image)
+        pcrs[PROGRAMS] = signed.pcrs[PROGRAMS]
+    return {index: bytes.fromhex(value) for index, value in pcrs.items()}
 
 
 def _azure(platforms: tuple[Platform, ...]) -> AzurePolicy | None:
@@ -133,7 +158,7 @@ def _local(descriptor: Descriptor) -> LocalPolicy:
     return LocalPolicy(certificate.fingerprint(), certificate.der)
 
 
-def _adopted_values(policy: Policy, descriptor: Descriptor) -> tuple[AdoptedValue, ...]:
+def _adopted_values(policy: Policy, descriptor: Descriptor, pinned: SignedImage | None) -> tuple[AdoptedValue, ...]:
     image = policy.images[0]
     names = {key_id(member.key): member.name for member in descriptor.members}
     same = "the workspace names the same image"
@@ -159,6 +184,10 @@ def _adopted_values(policy: Policy, descriptor: Descriptor) -> tuple[AdoptedValu
     for owner in expected.owners:
         name = names.get(owner, "a key that no member has")
         adopted.append(AdoptedValue("boot_configuration.owners", name, owner, f"{name}, over a channel of your own"))
+    if pinned is not None:
+        db = hashlib.sha256(pinned.certificates[DB]).hexdigest()
+        meaning = "PCR 7: Secure Boot, with the keys of the statement; the fingerprint is that of the certificate in db"
+        adopted.append(AdoptedValue("platform_pcrs", meaning, db, "who signed the image"))
     if policy.local is not None:
         adopted.append(
             AdoptedValue(

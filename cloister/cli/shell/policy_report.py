@@ -16,11 +16,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PolicyReport:
-    """How one call of `policy` shows what it starts. ``image`` is as it was typed."""
+    """How one call of `policy` shows what it starts. ``image`` and ``signed`` are as they were typed."""
 
     settings: Settings
     path: Path
     image: str
+    signed: str
 
     def values(self, started: "FirstPolicy") -> None:
         """Print every value that rests on someone else's word, and the open members; nothing with --json."""
@@ -64,9 +65,10 @@ class PolicyReport:
             vendors = ("--collateral", "collateral", *vendors)  # for Google's root, which no service returns
         workspace = settings.typed("workspace")
         descriptor = ("--workspace", workspace) if workspace else ()
+        signed = ("--signed", Path(self.signed)) if self.signed else ()
         commands = (
             ("attest", "--cvm", cvm, *descriptor, "--policy", self.path, "--save", evidence, *vendors),
-            ("policy", "--from-evidence", evidence, "--image", Path(self.image), "--output", filled, *vendors),
+            ("policy", "--from-evidence", evidence, "--image", Path(self.image), *signed, "--output", filled, *vendors),
         )
         return tuple(shlex.join([program(), *(str(word) for word in words)]) for words in commands)
 

@@ -22,7 +22,7 @@ from cloister.client.collateral.sources import CollateralSources
 from cloister.client.evidence import policy_file
 from cloister.client.evidence.evidence_files.loading import load
 from cloister.client.files.descriptor_file import find_cvm, load_descriptor
-from cloister.client.files.image_file import load_image
+from cloister.client.files.image_file import load_image, load_signed
 from cloister.client.html.fragment import fragment
 from cloister.client.html.parts import Sentences, TextTable, one_line
 from cloister.errors import CloisterError, InputError, ProofError
@@ -77,6 +77,7 @@ def start_policy(
     cvm: str | None = None,
     allow_local: bool = False,
     allow_debug: bool = False,
+    signed: FilePath | None = None,
 ) -> FirstPolicy:
     """Start a policy from a workspace descriptor.
 
@@ -86,6 +87,7 @@ def start_policy(
         cvm: accept only this CVM of the workspace; None accepts all of them.
         allow_local: accept local machines, which keep nothing secret from their host.
         allow_debug: accept a debug image.
+        signed: the statement of its publisher, if machines start the image with Secure Boot.
 
     Returns:
         The policy, which is not written yet.
@@ -99,7 +101,13 @@ def start_policy(
     described = load_descriptor(descriptor)
     if cvm is not None:
         described = replace(described, cvms=(find_cvm(described, cvm),))
-    policy, taken = policy_from_manifest(load_image(image), described, allow_local=allow_local, allow_debug=allow_debug)
+    policy, taken = policy_from_manifest(
+        load_image(image),
+        described,
+        allow_local=allow_local,
+        allow_debug=allow_debug,
+        signed=load_signed(signed) if signed is not None else None,
+    )
     return FirstPolicy(policy, taken, placeholders(policy))
 
 
@@ -110,6 +118,7 @@ def policy_from_evidence(
     collateral: CollateralSources | None = None,
     at: datetime.datetime | None = None,
     roots: tuple[Anchor, ...] = VENDORS,
+    signed: FilePath | None = None,
 ) -> FirstPolicy:
     """Start a policy from evidence, which must be genuine.
 
@@ -119,6 +128,7 @@ def policy_from_evidence(
         collateral: for what the files do not have; None for none.
         at: time of the appraisal, aware; None for now.
         roots: the vendors' roots to trust.
+        signed: for a bundle, the statement of the image's publisher, if the machine starts it with Secure Boot.
 
     Returns:
         The policy, which is not written yet: for a report or quote, one for raw evidence.
@@ -135,9 +145,9 @@ def policy_from_evidence(
         given, with_it = load(paths)
         known, problems = (collateral or CollateralSources()).for_files(given, with_it)
         if isinstance(given, Evidence):
-            made = _from_bundle(given, image, known, moment, roots)
+            made = _from_bundle(given, image, signed, known, moment, roots)
         else:
-            made = _from_raw(given, image, known, moment, roots)
+            made = _from_raw(given, image, signed, known, moment, roots)
         return replace(made, rejected=(*made.rejected, *problems)) if made.rejected else made
     except MalformedEvidence as error:
         raise InputError(f"{', '.join(map(str, paths))}: {error.message}") from error
@@ -146,7 +156,12 @@ def policy_from_evidence(
 
 
 def _from_bundle(
-    given: Evidence, image: FilePath | None, known: Collateral, at: datetime.datetime, roots: tuple[Anchor, ...]
+    given: Evidence,
+    image: FilePath | None,
+    signed: FilePath | None,
+    known: Collateral,
+    at: datetime.datetime,
+    roots: tuple[Anchor, ...],
 ) -> FirstPolicy:
     if image is None:
         raise InputError(
@@ -154,18 +169,29 @@ def _from_bundle(
             hint="Pass --image MANIFEST: of an image that you rebuilt, or that someone signed whom you chose.",
         )
     policy, taken, verdict = from_evidence.policy_from_evidence(
-        given, load_image(Path(image)), at=at, collateral=known, roots=roots
+        given,
+        load_image(Path(image)),
+        at=at,
+        collateral=known,
+        roots=roots,
+        signed=load_signed(signed) if signed is not None else None,
     )
     return FirstPolicy(policy, taken, placeholders(policy), _rejected(verdict.failures))
 
 
 def _from_raw(
-    given: Raw, image: FilePath | None, known: Collateral, at: datetime.datetime, roots: tuple[Anchor, ...]
+    given: Raw,
+    image: FilePath | None,
+    signed: FilePath | None,
+    known: Collateral,
+    at: datetime.datetime,
+    roots: tuple[Anchor, ...],
 ) -> FirstPolicy:
-    if image is not None:
+    if image is not None or signed is not None:
         raise InputError(
             "A bare report or quote does not show which image of Cloister's a machine runs.",
-            hint="Omit --image: its policy pins what it shows. For a session, pass a bundle of `attest --save`.",
+            hint="Omit --image and --signed: the policy pins what it shows. For a session, pass a bundle of "
+            "`attest --save`.",
         )
     policy, taken, verdict = from_raw.policy_from_raw(given, at=at, collateral=known, roots=roots)
     return FirstPolicy(policy, taken, (), _rejected(verdict.failures))

@@ -12,18 +12,21 @@ from cloister.protocol.descriptor import Descriptor
 from cloister.protocol.imagemanifest import ImageManifest
 from cloister.protocol.invitation import Invitation, InvitationAnswer
 from cloister.protocol.manifest import Manifest
+from cloister.protocol.signedimage import SignedImage
 
 POLICY = "a policy"
 EVIDENCE_POLICY = "a policy for raw evidence"
 DESCRIPTOR = "a workspace descriptor"
 COMPUTATION = "the manifest of a computation"
 IMAGE = "the manifest of an image"
+SIGNED = "the statement about a signed image"
 INVITATION = "an invitation"
 ANSWER = "the answer to an invitation"
 
 _TYPES: dict[str, Callable[[bytes], Any]] = {
     COMPUTATION: Manifest.parse,
     IMAGE: ImageManifest.parse,
+    SIGNED: SignedImage.parse,
     POLICY: Policy.parse,
     EVIDENCE_POLICY: EvidencePolicy.parse,
     DESCRIPTOR: Descriptor.parse,

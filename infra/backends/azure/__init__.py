@@ -53,8 +53,8 @@ class WorkspaceComponent(WorkspaceBase):
             identity=identity.declare(group, own),
             key=DiskKey(release, place, group, own) if release is not None else None,
             encryption=encryption,
-            image=published.identifier(place.registry, image.digest, place.location, parent=self),
-            digest=image.digest,
+            image=published.identifier(place.registry, image.deployed, place.location, parent=self),
+            digest=image.deployed,
             options=own,
         )
         if configuration.budget is not None:

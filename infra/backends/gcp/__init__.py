@@ -45,7 +45,7 @@ class WorkspaceComponent(WorkspaceBase):
             workspace=configuration.name,
             region=location.region,
             source=image,
-            image=published.identifier(location.registry, image.digest, parent=self),
+            image=published.identifier(location.registry, image.deployed, parent=self),
             labels=labels(configuration),
             network=network.declare(configuration, location.region, account, own),
             key=key,
@@ -81,7 +81,7 @@ def _machines(
         public = machine.public_address(cvm, shared, options) if configuration.endpoint == cloud.PUBLIC else None
         endpoint = pulumi.Output.format("{0}:{1}", private if public is None else public.address, PORT)
         triggers = {
-            "image": shared.source.digest,
+            "image": shared.source.deployed,
             "boot-configuration": boot.digest().hex(),
             "size": cvm.size,
             "tee": cvm.tee,

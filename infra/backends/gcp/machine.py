@@ -138,7 +138,7 @@ def declare(
     ``endpoint`` is the one in the descriptor (host:port).
     """
     tee = TEE_SETTINGS[cvm.tee]
-    disk_gib = -(-shared.source.manifest.outputs["disk.raw"].size // GIBIBYTE)
+    disk_gib = -(-shared.source.outputs["disk.raw"].size // GIBIBYTE)
     external = (
         [gcp.compute.InstanceNetworkInterfaceAccessConfigArgs(nat_ip=public.address, network_tier=NetworkTier.PREMIUM)]
         if public is not None
@@ -203,7 +203,7 @@ def declare(
             "cloister-boot-configuration": boot.encode().decode(),
             "cloister-boot-configuration-digest": boot.digest().hex(),
             "cloister-endpoint": endpoint,
-            "cloister-image": shared.source.digest,
+            "cloister-image": shared.source.deployed,
         },
         opts=pulumi.ResourceOptions.merge(
             options,

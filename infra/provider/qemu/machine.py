@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from image.inputs.host_tools import Tools
+from image.secureboot import enrolment
+from image.secureboot.keys import Certificates
 from infra.paths import private_folder
 from infra.processes import Process, start, working_in
 from infra.provider.errors import ProviderError
@@ -35,6 +37,7 @@ _DISK = "disk.raw"
 SCRATCH = "scratch.raw"
 VARIABLES = "variables.fd"
 _FIRMWARE = "usr/share/OVMF/OVMF_CODE_4M.fd"
+_SECURE_FIRMWARE = "usr/share/OVMF/OVMF_CODE_4M.secboot.fd"
 _FIRMWARE_VARIABLES = "usr/share/OVMF/OVMF_VARS_4M.fd"
 _MILESTONE_PORT = "org.cloister.milestone"
 _SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
@@ -45,7 +48,8 @@ _FORWARDED = re.compile(rf"hostfwd=tcp:{re.escape(LOOPBACK)}:(\d+)-")
 @dataclass(frozen=True)
 class Hardware:
     """The virtual hardware. ``memory`` in bytes; ``port`` on the loopback interface; ``console``: a serial console;
-    ``cpu``: QEMU's model and features, "" for the accelerator's default; ``scratch``: bytes of the scratch disk, or 0.
+    ``cpu``: QEMU's model and features, "" for the accelerator's default; ``scratch``: bytes of the scratch disk, or 0;
+    ``secure_boot``: a firmware that starts only what its keys have signed.
     """
 
     name: str
@@ -55,10 +59,21 @@ class Hardware:
     console: bool
     cpu: str = ""
     scratch: int = 0
+    secure_boot: bool = False
 
 
-def prepare(folder: Path, tools: Tools, disk: Path, configuration: bytes, scratch: int = 0) -> None:
-    """Write a machine's folder: disk, firmware variables, boot configuration, and a scratch disk of that many bytes."""
+def prepare(
+    folder: Path,
+    tools: Tools,
+    disk: Path,
+    configuration: bytes,
+    scratch: int = 0,
+    *,
+    keys: Certificates | None = None,
+) -> None:
+    """Write a machine's folder: disk, firmware variables with these ``keys``, boot configuration, and a scratch disk of
+    ``scratch`` bytes.
+    """
     for part in (folder.parent, folder):
         private_folder(part)
     try:
@@ -66,7 +81,8 @@ def prepare(folder: Path, tools: Tools, disk: Path, configuration: bytes, scratc
         os.link(disk, folder / _DISK)
     except OSError:
         shutil.copyfile(disk, folder / _DISK)
-    shutil.copyfile(tools.path(_FIRMWARE_VARIABLES), folder / VARIABLES)
+    variables = tools.path(_FIRMWARE_VARIABLES).read_bytes()
+    (folder / VARIABLES).write_bytes(enrolment.enrolled(variables, keys) if keys else variables)
     (folder / VARIABLES).chmod(0o600)
     (folder / _CONFIGURATION).write_bytes(configuration)
     if scratch:
@@ -90,8 +106,13 @@ def argv(tools: Tools, hardware: Hardware, accelerator: Accelerator) -> list[str
     qemu += ["-sandbox", _SANDBOX, "-qmp", f"unix:{MONITOR_SOCKET},server=on,wait=off"]
     qemu += [*accelerator.argv(), "-cpu", hardware.cpu or accelerator.cpu(), "-smp", str(hardware.vcpus)]
     qemu += ["-m", f"{hardware.memory // _MEBIBYTE}M"]
-    qemu += ["-machine", "q35,pflash0=firmware,pflash1=variables"]
-    qemu += _block("firmware", str(tools.path(_FIRMWARE)), read_only=True)
+    secure = hardware.secure_boot
+    qemu += ["-machine", f"q35,{'smm=on,' if secure else ''}pflash0=firmware,pflash1=variables"]
+    if secure:
+        # The firmware changes its variables in SMM only, and refuses to start elsewhere; suspend to memory would need a
+        # part of it that nothing uses.
+        qemu += ["-global", "driver=cfi.pflash01,property=secure,value=on", "-global", "ICH9-LPC.disable_s3=1"]
+    qemu += _block("firmware", str(tools.path(_SECURE_FIRMWARE if secure else _FIRMWARE)), read_only=True)
     qemu += _block("variables", VARIABLES, read_only=False)
     # bootindex: otherwise failed attempts to boot from elsewhere are measured into PCR 4. Empty romfile: no option ROM
     # to measure.

@@ -1,6 +1,7 @@
 """The first policy: which values it adopts from which file, and which inputs are errors."""
 
 import dataclasses
+import hashlib
 from datetime import UTC, datetime
 
 import pytest
@@ -16,7 +17,8 @@ from cloister.protocol import signingkey
 from cloister.protocol.bootconfig import BootConfiguration
 from cloister.protocol.canonical import FormatError
 from cloister.protocol.descriptor import CvmEntry, Descriptor, MemberEntry
-from cloister.protocol.imagemanifest import ImageManifest
+from cloister.protocol.imagemanifest import ImageEvent, ImageManifest, replayed
+from tests.signed_images import event, statement
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 OWNER = signingkey.spki_of(ed25519.Ed25519PrivateKey.generate().public_key())
@@ -62,6 +64,53 @@ def test_every_adopted_value_is_listed_with_fingerprint_and_who_confirms_it() ->
         ),
     ]
     assert all(one.confirm_with for one in taken)
+
+
+EVENTS = tuple(event(text) for text in ("action", "separator", "UKI", "kernel"))
+STARTED = dataclasses.replace(IMAGE, events={4: EVENTS}, pcrs={**IMAGE.pcrs, 4: replayed(EVENTS)})
+
+
+def test_policy_for_secure_boot_expects_pcr_4_without_the_kernel_and_pins_pcr_7() -> None:
+    signed = statement(STARTED)
+    policy, taken = policy_from_manifest(STARTED, DESCRIPTOR, allow_local=True, signed=signed)
+
+    assert policy.images[0].manifest_digest == STARTED.digest()
+    assert policy.images[0].pcrs[4].hex() == signed.pcrs[4] == replayed(EVENTS[:3])
+    assert policy.secure_boot
+    assert {index: value.hex() for index, value in policy.platform_pcrs.items()} == {7: signed.pcrs[7]}
+    assert Policy.parse(policy.encode()) == policy
+    (pin,) = (one for one in taken if one.member == "platform_pcrs")
+    assert pin.fingerprint == hashlib.sha256(signed.certificates["db"]).hexdigest()
+
+
+def test_pcr_7_of_a_cloud_is_not_pinned() -> None:
+    """Its firmware may have more keys than those of the statement."""
+    cvm = dataclasses.replace(DESCRIPTOR.cvms[0], platform="azure-snp")
+    cloud = dataclasses.replace(DESCRIPTOR, backend="azure", cvms=(cvm,), authority=None)
+    policy, _ = policy_from_manifest(STARTED, cloud, signed=statement(STARTED))
+
+    assert policy.images[0].pcrs[4].hex() == replayed(EVENTS[:3])
+    assert (policy.secure_boot, dict(policy.platform_pcrs)) == (False, {})
+
+
+@pytest.mark.parametrize(
+    ("image", "changed", "says"),
+    [
+        (dataclasses.replace(STARTED, flavor="other"), {}, "is about another image"),
+        (STARTED, {4: EVENTS[:2]}, "PCR 4 does not follow from the events in the image's manifest"),
+        (STARTED, {4: EVENTS}, "PCR 4 does not follow from the events in the image's manifest"),
+        (IMAGE, {}, "PCR 4 does not follow from the events in the image's manifest"),
+    ],
+    ids=["another image", "other programs", "Secure Boot off", "no events"],
+)
+def test_statement_that_the_manifest_does_not_bear_out_is_refused(
+    image: ImageManifest, changed: dict[int, tuple[ImageEvent, ...]], says: str
+) -> None:
+    signed = statement(STARTED if image.flavor == "other" else image)
+    pcrs = {index: replayed(listed) for index, listed in changed.items()}
+    signed = dataclasses.replace(signed, events={**signed.events, **changed}, pcrs={**signed.pcrs, **pcrs})
+    with pytest.raises(FormatError, match=says):
+        policy_from_manifest(image, DESCRIPTOR, allow_local=True, signed=signed)
 
 
 def test_image_that_differs_from_the_workspace_is_mentioned() -> None:

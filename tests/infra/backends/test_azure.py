@@ -23,6 +23,7 @@ from infra.configuration.image import Image
 from infra.live import rehearsed
 from infra.reach import graph
 from tests.infra import declarations, recorder
+from tests.signed_images import statement
 
 CONFIGURATIONS = Path(__file__).parents[1] / "declarations"
 VM = "azure-native:compute:VirtualMachine"
@@ -43,14 +44,15 @@ ANSWERS: dict[str, dict[str, Any]] = {
 }
 
 
-def image(more: Mapping[str, ImageOutput] | None = None) -> Image:
-    outputs = {"disk.raw": ImageOutput("11" * 32, 1 << 20), **(more or {})}
+def image(*, signed: bool = False) -> Image:
+    outputs = {"disk.raw": ImageOutput("11" * 32, 1 << 20)}
     inputs = dict.fromkeys(("recipe", "lock", "tools", "source"), "00" * 32)
     pcrs = dict.fromkeys((4, 9, 11, 12, 13), "00" * 32)
-    return Image(ImageManifest(flavor="base", debug=False, inputs=inputs, outputs=outputs, pcrs=pcrs), Path("image"))
+    manifest = ImageManifest(flavor="base", debug=False, inputs=inputs, outputs=outputs, pcrs=pcrs)
+    return Image(manifest, Path("image"), statement(manifest) if signed else None)
 
 
-SIGNED = image({"uki.signed.efi": ImageOutput("22" * 32, 1 << 20)})
+SIGNED = image(signed=True)
 
 
 def configuration(name: str, **changes: Any) -> workspace.WorkspaceConfiguration:
@@ -67,8 +69,10 @@ def declare(
     configured: workspace.WorkspaceConfiguration, of: Image | None = None
 ) -> tuple[dict[str, dict[str, Any]], Descriptor]:
     found = of or image()
-    identifier = f"/subscriptions/s/resourceGroups/r/providers/Microsoft.Compute/galleries/g/images/{found.digest[:12]}"
-    outputs = {"images": {found.digest: {"flavor": "base", "id": identifier}}}
+    identifier = (
+        f"/subscriptions/s/resourceGroups/r/providers/Microsoft.Compute/galleries/g/images/{found.deployed[:12]}"
+    )
+    outputs = {"images": {found.deployed: {"flavor": "base", "id": identifier}}}
     answers = ANSWERS | {"pulumi:pulumi:StackReference": {"outputs": outputs}}
     resources, value = recorder.declare(
         lambda: azure.WorkspaceComponent(configured, found, pulumi.ResourceOptions()).descriptor, answers

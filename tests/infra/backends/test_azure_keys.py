@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 import yaml
 
-from cloister.protocol.imagemanifest import ImageManifest, ImageOutput
 from infra.live import workspaces as stack
 from tests.infra.clouds import workspaces
 from tests.infra.project import Project
@@ -15,15 +14,6 @@ from tests.infra.project import Project
 pytestmark = pytest.mark.engine
 
 ORCHESTRATOR = "aaaaaaaa-bbbb-4ccc-8ddd-eeeeeeeeeeee"
-
-
-def signed(folder: Path) -> Path:
-    """The manifest of an image signed for Secure Boot."""
-    plain = ImageManifest.parse(workspaces.manifest(folder).read_bytes())
-    outputs = {**plain.outputs, "uki.signed.efi": ImageOutput("11" * 32, 16 << 20)}
-    path = folder / "signed.json"
-    path.write_bytes(ImageManifest(plain.flavor, plain.debug, plain.inputs, outputs, plain.pcrs).encode())
-    return path
 
 
 def configure(project: Project, value: dict[str, Any]) -> None:
@@ -41,7 +31,7 @@ def existing(folder: Path, kind: str) -> dict[str, Any]:
 
 @pytest.mark.rare
 def test_key_is_created_for_a_signed_image_and_outlives_the_machines(tmp_path: Path):
-    plain, image = workspaces.manifest(tmp_path), signed(tmp_path)
+    plain, image = workspaces.manifest(tmp_path), workspaces.manifest(tmp_path, signed=True)
     value = workspaces.value("azure", plain)
     project = workspaces.create(tmp_path, value, plain, image)
     # No agent answers here; other tests cover the check before deletion.

@@ -1,7 +1,6 @@
 """Resources that the Google Cloud backend declares."""
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from infra.configuration.image import Image
 from infra.live import rehearsed
 from infra.reach import graph
 from tests.infra import declarations, recorder
+from tests.signed_images import statement
 
 CONFIGURATIONS = Path(__file__).parents[1] / "declarations"
 PROJECT_NUMBER = "123456789012"
@@ -36,11 +36,12 @@ INSTANCE = "gcp:compute/instance:Instance"
 ROUTE = "gcp:compute/route:Route"
 
 
-def image(size: int = 150 << 20, more: Mapping[str, ImageOutput] | None = None) -> Image:
-    outputs = {"disk.raw": ImageOutput("11" * 32, size), **(more or {})}
+def image(size: int = 150 << 20, *, signed: bool = False) -> Image:
+    outputs = {"disk.raw": ImageOutput("11" * 32, size)}
     inputs = dict.fromkeys(("recipe", "lock", "tools", "source"), "00" * 32)
     pcrs = dict.fromkeys((4, 9, 11, 12, 13), "00" * 32)
-    return Image(ImageManifest(flavor="base", debug=False, inputs=inputs, outputs=outputs, pcrs=pcrs), Path("image"))
+    manifest = ImageManifest(flavor="base", debug=False, inputs=inputs, outputs=outputs, pcrs=pcrs)
+    return Image(manifest, Path("image"), statement(manifest) if signed else None)
 
 
 def configuration(name: str, **changes: Any) -> workspace.WorkspaceConfiguration:
@@ -52,8 +53,8 @@ def declare(
     configured: workspace.WorkspaceConfiguration, of: Image | None = None
 ) -> tuple[dict[str, dict[str, Any]], Descriptor]:
     found = of or image()
-    identifier = f"projects/images/global/images/cloister-{found.digest[:12]}"
-    outputs = {"images": {found.digest: {"flavor": "base", "id": identifier}}}
+    identifier = f"projects/images/global/images/cloister-{found.deployed[:12]}"
+    outputs = {"images": {found.deployed: {"flavor": "base", "id": identifier}}}
     answers = ANSWERS | {"pulumi:pulumi:StackReference": {"outputs": outputs}}
     resources, value = recorder.declare(
         lambda: gcp.WorkspaceComponent(configured, found, pulumi.ResourceOptions()).descriptor, answers
@@ -117,8 +118,7 @@ def test_machines_depend_on_network_rules_and_on_the_previous_machine():
 
 
 def test_signed_image_boots_with_secure_boot():
-    signed = image(more={"uki.signed.efi": ImageOutput("22" * 32, 1)})
-    resources, _ = declare(configuration("gcp-private-snp"), signed)
+    resources, _ = declare(configuration("gcp-private-snp"), image(signed=True))
     assert resources[f"{INSTANCE} trainer"]["inputs"]["shieldedInstanceConfig"]["enableSecureBoot"] is True
 
 

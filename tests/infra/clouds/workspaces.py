@@ -10,10 +10,13 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from cloister.protocol import signedimage
 from cloister.protocol.imagemanifest import ImageManifest, ImageOutput
+from infra.configuration import image
 from tests.infra.clouds import project
 from tests.infra.clouds.world import CloudResource
 from tests.infra.project import Project
+from tests.signed_images import statement
 
 REGISTRY = "organization/cloister-registry/main"
 SUBSCRIPTION = "11111111-2222-4333-8444-555555555555"
@@ -59,15 +62,19 @@ def value(backend: str, image: Path) -> dict[str, Any]:
 
 
 def manifest(folder: Path, *, signed: bool = False, **inputs: str) -> Path:
-    """Writes the manifest of an image below ``folder``; the digest of an input is its two hex digits, 32 times."""
+    """Writes the manifest of an image below ``folder``, with the statement about a signed one.
+
+    The digest of an input is its two hex digits, 32 times.
+    """
     digests = {name: inputs.get(name, "00") * 32 for name in ("recipe", "lock", "tools", "source")}
     outputs = {name: ImageOutput("00" * 32, 64 << 20) for name in ("disk.raw", "disk.vhd", "disk.tar.gz")}
-    if signed:
-        outputs["uki.signed.efi"] = ImageOutput("00" * 32, 1 << 20)
     pcrs = dict.fromkeys((4, 9, 11, 12, 13), "00" * 32)
     made = ImageManifest(flavor="base", debug=False, inputs=digests, outputs=outputs, pcrs=pcrs)
-    path = folder / f"{made.digest().hex()[:8]}.json"
+    path = folder / (f"{made.digest().hex()[:8]}-signed" if signed else "") / f"{made.digest().hex()[:8]}.json"
+    path.parent.mkdir(exist_ok=True)
     path.write_bytes(made.encode())
+    if signed:
+        (path.parent / signedimage.FILE).write_bytes(statement(made).encode())
     return path
 
 
@@ -86,7 +93,7 @@ def create(folder: Path, configuration: Mapping[str, Any], *images: Path) -> Pro
 
 def publish(made: Project, backend: str, *manifests: Path) -> None:
     """Puts these images into the state of the registry's stack and into the cloud."""
-    digests = [ImageManifest.parse(path.read_bytes()).digest().hex() for path in manifests]
+    digests = [image.find(str(path)).deployed for path in manifests]
     there = {"regions": list(REGIONS)} if backend == "azure" else {}
     images = {digest: {"flavor": "base", "id": IMAGES[backend], **there} for digest in digests}
     root = {

@@ -15,12 +15,15 @@ from cloister.endpoint import Address, probe
 from cloister.process import ProcessError
 from cloister.protocol.bootconfig import BootConfiguration
 from image.inputs import host_tools
+from image.secureboot import varstore
+from image.secureboot.keys import Certificates
 from infra.processes import Process
 from infra.provider.errors import ProviderError
 from infra.provider.qemu import accelerator, boot, machine, ports, powerbutton
 from infra.provider.qemu.accelerator import Accelerator
 from infra.resources.placeholders import COMPUTED
 from infra.resources.types import LOCAL_AUTHORITY, LOCAL_CVM
+from tests.image.secureboot.test_enrolment import EFITOOLS
 
 Engine = Any
 
@@ -99,6 +102,23 @@ def test_only_a_machine_with_a_scratch_disk_has_a_second_one():
         words = machine.argv(host_tools.ensure(), hardware, Accelerator("tcg", ""))
         found = [word.split(",")[1].removeprefix("drive=") for word in words if word.startswith("virtio-blk-pci,")]
         assert found == disks
+
+
+@pytest.mark.parametrize("secure", [False, True])
+def test_only_the_machine_of_a_signed_image_has_its_keys_and_a_firmware_that_checks(tmp_path: Path, secure: bool):
+    tools, keys = host_tools.ensure(), Certificates.load(EFITOOLS)
+    (tmp_path / "disk").write_bytes(b"disk")
+    folder = tmp_path / "state" / "lab" / "trainer"
+    machine.prepare(folder, tools, tmp_path / "disk", b"{}", keys=keys if secure else None)
+    hardware = machine.Hardware("lab/trainer", 2, 1 << 30, 7000, console=False, secure_boot=secure)
+    words = " ".join(machine.argv(tools, hardware, Accelerator("tcg", "")))
+
+    names = [one.name for one in varstore.variables((folder / machine.VARIABLES).read_bytes())]
+    assert [name in names for name in ("PK", "KEK", "db")] == [secure] * 3
+    assert stat.S_IMODE((folder / machine.VARIABLES).stat().st_mode) == 0o600
+    # Without both of these a guest could write keys into the flash.
+    found = ["smm=on" in words, "cfi.pflash01,property=secure,value=on" in words, "OVMF_CODE_4M.secboot.fd" in words]
+    assert found == [secure] * 3
 
 
 def test_folder_is_private(engine: Engine):

@@ -18,12 +18,14 @@ from cryptography.x509.oid import NameOID
 
 from cloister.errors import InputError
 from cloister.protocol.imagemanifest import ImageManifest
+from cloister.protocol.signedimage import SignedImage
 from infra.configuration import cloud
 from infra.configuration.validation import ConfigurationError
 from infra.pulumi_cli import project as pulumi_project
 from infra.registry import configuration, published, registries
 from infra.registry.backends import azure as azure_backend
 from infra.registry.backends import gcp as gcp_backend
+from infra.registry.configuration import SecureBoot
 from tests.infra import recorder
 from tests.infra.clouds import project, workspaces
 from tests.infra.project import Project
@@ -273,29 +275,24 @@ def verbs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pulumi_project.Pro
 @pytest.mark.rare
 @pytest.mark.engine
 def test_images_are_added_to_and_removed_from_the_configuration(verbs: pulumi_project.Project, tmp_path: Path):
-    base, newer = workspaces.manifest(tmp_path), workspaces.manifest(tmp_path, source="11")
+    base, signed = workspaces.manifest(tmp_path), workspaces.manifest(tmp_path, signed=True)
     registries.create("images", "azure", PLACES["azure"])
     settings = yaml.safe_load((tmp_path / "Pulumi.images.yaml").read_text())["config"]
     assert settings["pulumi:disable-default-providers"] == ["azure-native", "gcp"]
-    folder = tmp_path / "keys"
-    folder.mkdir()
-    for name in ("PK", "KEK", "db"):
-        (folder / f"{name}.der").write_bytes(base64.b64decode(certificate()))
+    statement = SignedImage.parse((signed.parent / "signed.json").read_bytes())
 
-    first, second = registries.add("images", str(base), None), registries.add("images", str(newer), folder)
-    assert (first.secure_boot, second.secure_boot.pk) == (None, (folder / "PK.der").read_bytes())
+    first, second = registries.add("images", str(base)), registries.add("images", str(signed))
+    pk, kek, db = (statement.certificates[name] for name in ("PK", "KEK", "db"))
+    keys = SecureBoot(pk, (kek,), (db,))
+    assert (first.secure_boot, second.secure_boot) == (None, keys)
+    assert second.digest == statement.digest().hex() != first.digest == statement.manifest
     assert registries.read("images").images == (first, second)
     assert [(one.digest, one.identifier) for one in registries.list_images("images")] == [
         (first.digest, ""),
         (second.digest, ""),
     ]
     with pytest.raises(InputError, match=r"already has the image"):
-        registries.add("images", str(base), None)
-    with pytest.raises(InputError, match=r"Cannot read .*PK\.der"):
-        registries.add("images", str(workspaces.manifest(tmp_path, lock="22")), tmp_path)
-    (folder / "db.der").write_bytes(b"PEM")
-    with pytest.raises(InputError, match=r"db\.der is not a certificate \(X\.509, DER\)"):
-        registries.add("images", str(workspaces.manifest(tmp_path, lock="22")), folder)
+        registries.add("images", str(base))
     with pytest.raises(InputError, match="has 2 images 'base'"):
         registries.remove("images", "base")
     assert registries.remove("images", first.digest[:8]) == first
@@ -308,7 +305,7 @@ def test_images_are_added_to_and_removed_from_the_configuration(verbs: pulumi_pr
 def test_image_without_the_clouds_disk_format_is_not_added(verbs: pulumi_project.Project, image: Path):
     registries.create("images", "gcp", PLACES["gcp"])
     with pytest.raises(InputError, match=r"has no disk\.tar\.gz, which the backend gcp needs"):
-        registries.add("images", str(image), None)
+        registries.add("images", str(image))
     assert registries.read("images").images == ()
 
 
