@@ -4,31 +4,25 @@ Both checkouts build their own image and start it with their own options, altern
 this clone's history, or from CLOISTER_BASELINE, a folder with its files.
 """
 
-import io
 import json
-import os
 import shutil
 import statistics
-import subprocess
-import sys
-import tarfile
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks import first_verdict
-from benchmarks.measurement import CHECKOUT, BenchmarkError, BenchmarkResult, median_parts
+from benchmarks import baseline, first_verdict
+from benchmarks.measurement import CHECKOUT, BenchmarkResult, median_parts
 
 BASELINE = "ce6e3c5"
 """The commit before the start was made faster."""
 
-_FOLDER = CHECKOUT / "out" / "bench" / "baseline"
 _TARGET = 0.75
 
 
 def measure(repeat: int) -> list[BenchmarkResult]:
     """The verdict of both, over ``repeat`` starts of each, and the one as a share of the other."""
-    checkouts = {"here": CHECKOUT, BASELINE: _baseline()}
+    checkouts = {"here": CHECKOUT, BASELINE: baseline.checkout(BASELINE)}
     images = {name: _image(checkout) for name, checkout in checkouts.items()}
     boots: dict[str, list[dict[str, Any]]] = {name: [] for name in checkouts}
     for _ in range(repeat):
@@ -59,25 +53,9 @@ def measure(repeat: int) -> list[BenchmarkResult]:
     ]
 
 
-def _baseline() -> Path:
-    given = os.environ.get("CLOISTER_BASELINE")
-    if given:
-        return Path(given).resolve()
-    if not _FOLDER.exists():
-        done = subprocess.run(["git", "archive", BASELINE], cwd=CHECKOUT, capture_output=True, check=False)
-        if done.returncode:
-            raise BenchmarkError(
-                f"This clone does not have the commit {BASELINE}.",
-                hint="Fetch the whole history, or set CLOISTER_BASELINE to a folder with that commit's files.",
-            )
-        with tarfile.open(fileobj=io.BytesIO(done.stdout)) as tar:
-            tar.extractall(_FOLDER, filter="data")
-    return _FOLDER
-
-
 def _image(checkout: Path) -> Path:
     """Build the image of a checkout with its own code; the path of its manifest."""
-    _run(checkout, ["-m", "invoke", "image.build"])
+    baseline.run(checkout, ["-m", "invoke", "image.build"])
     return checkout / "out/image/base/manifest.json"
 
 
@@ -85,7 +63,7 @@ def _boot(checkout: Path, image: Path) -> dict[str, Any]:
     folder = Path(tempfile.mkdtemp(prefix="boot-"))
     try:
         # -P: the folder of the script has modules with the names of the project's rooms.
-        said = _run(checkout, ["-P", first_verdict.__file__, str(image), str(folder / "machine")])
+        said = baseline.run(checkout, ["-P", first_verdict.__file__, str(image), str(folder / "machine")])
     finally:
         shutil.rmtree(folder)
     found: dict[str, Any] = json.loads(said.splitlines()[-1])
@@ -100,18 +78,3 @@ def _parts(boot: dict[str, Any]) -> dict[str, float]:
         found[f"to {name}"] = uptime - before
         before = uptime
     return {**found, "attest": boot["attest"]}
-
-
-def _run(checkout: Path, words: list[str]) -> str:
-    done = subprocess.run(
-        [sys.executable, *words],
-        cwd=checkout,
-        env=os.environ | {"PYTHONPATH": str(checkout)},
-        capture_output=True,
-        check=False,
-        text=True,
-    )
-    if done.returncode:
-        tail = "\n".join((done.stdout + done.stderr).strip().splitlines()[-12:])
-        raise BenchmarkError(f"A start of {checkout} failed.\n{tail}")
-    return done.stdout

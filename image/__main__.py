@@ -4,11 +4,13 @@ import sys
 from pathlib import Path
 
 from cloister.errors import CloisterError
+from image.build import elsewhere
 from image.build.builder import build
 
 
 def main() -> None:
-    """Build into a folder without reusing steps of earlier builds."""
+    """Build into a folder without reusing steps of earlier builds, as on another machine."""
+    elsewhere.become()
     flavor, folder, *vendored = sys.argv[1:]
     try:
         build(flavor, Path(folder), vendored=Path(vendored[0]) if vendored else None, fresh=True)

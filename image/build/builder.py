@@ -7,20 +7,26 @@ locale or the network.
 import hashlib
 import tempfile
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
 from cloister.protocol.imagemanifest import ImageManifest
 from cloister.protocol.wheels import image_packages
 from image import cache, disk_space
-from image.build import layers, manifest, measure, output, source
+from image.build import layers, manifest, measure, output, source, unchanged
 from image.build.inputs import STUB_FILE, STUB_PACKAGE, Inputs
 from image.build.steps import Steps
 from image.formats import disk, targz, uki, verity, vhd
 from image.formats.contents import Contents
-from image.rootfs import distributions, erofs, initrd, tree
+from image.inputs import locked, lockfile, recipe
+from image.inputs.chain import TOOLS
+from image.rootfs import distributions, erofs, initrd
+from image.rootfs.bytecode import Compiler
+from image.rootfs.packages import unpack
 from image.rootfs.tree import Tree, TreeEntry, Unwanted
+from image.rootfs.workers import Workers
 
 
 @dataclass(frozen=True)
@@ -39,98 +45,101 @@ def build(
     relock: bool = False,
     fresh: bool = False,
     say: Callable[[str], None] = print,
-) -> Outputs:
-    """Build the image of a recipe, by name or path, into the folder ``destination``.
+) -> ImageManifest:
+    """Build the image of a recipe, by name or path, into the folder ``destination``; its manifest.
 
     ``vendored`` and ``relock`` are as for ``Inputs.gather``; ``fresh`` reuses no step of an earlier build; ``say``
     receives the name of each step. Raises ImageError, and InputError when a disk is full.
     """
     with disk_space.needed(Path(tempfile.gettempdir()), disk_space.TEMPORARY_HINT):
+        if not fresh and (known := _unchanged(words, destination, vendored)) is not None:
+            say("No input and no output has changed since the last build.")
+            return known
         inputs = Inputs.gather(words, vendored, relock=relock)
         outputs = assemble(inputs, Steps(None if fresh else cache.root() / "steps", say))
         output.write(outputs.files, destination)
-    return outputs
+        unchanged.keep(inputs.recipe, lock=inputs.lock.digest(), tools=inputs.tools, manifest=outputs.manifest)
+    return outputs.manifest
+
+
+def _unchanged(words: str, destination: Path, vendored: Path | None) -> ImageManifest | None:
+    lock, place = locked.find(words)
+    tools = lockfile.load(TOOLS).digest()
+    known = unchanged.find(recipe.load(words).recipe, lock=lock.digest(), tools=tools, destination=destination)
+    if known is None:
+        return None
+    locked.note_override(place)
+    if vendored is not None:
+        # Imported late: it loads the code that downloads.
+        from image.inputs import fetch
+
+        # Also when nothing of it is needed, so that a wrong tar is noticed.
+        fetch.check(lock, vendored)
+    return known
 
 
 def assemble(inputs: Inputs, steps: Steps) -> Outputs:
     """Build all outputs in memory. Raises ImageError and ProcessError."""
+    with Workers() as workers:
+        made = _assemble(inputs, steps, workers)
+    steps.prune()
+    return made
+
+
+def _assemble(inputs: Inputs, steps: Steps, workers: Workers) -> Outputs:
     builders = source.builders_digest(inputs.checkout)
     agent = source.agent(inputs.recipe.agent, inputs.checkout)
     common = {"builders": builders, "recipe": inputs.recipe.digest(), "tools": inputs.tools}
-    keyed = layers.KeyedSteps(common, inputs, steps)
-
-    vmlinuz, root_modules, initrd_modules = layers.kernel_and_modules(keyed)
-    system, program = layers.system(keyed)
-    root = Tree()
-    for layer in (
-        system,
-        root_modules,
-        layers.unpacked_wheels(keyed, program, "packages", inputs.wheels, source.ALGORITHM_PACKAGES),
-        layers.unpacked_wheels(keyed, program, "the agent's wheels", inputs.agent_wheels, source.PACKAGES),
-        layers.agent(keyed, agent, program),
-    ):
-        root.update(layer)
-    root.remove(Unwanted(inputs.recipe.prune_root, inputs.recipe.keep))
-    packages = distributions.find(root, (source.ALGORITHM_PACKAGES, source.DEBIAN_PACKAGES))
-    root.check()
-    root.add(f"{source.PACKAGES}/{image_packages.FILE}", TreeEntry.file(image_packages.encode(packages)))
-    file_system = keyed.run(
-        "Writing the root file system",
-        {"tree": root.digest().hex()},
-        lambda: {
-            "root": erofs.build(
-                root,
-                tool=inputs.tool,
-                identifier=uuid.UUID(bytes=_derive(root, "erofs")[:16]),
-                compression=inputs.recipe.compression,
-            )
-        },
-    )["root"]
+    keyed = layers.KeyedSteps(common, inputs, steps, workers)
+    kernel = workers.layer(layers.kernel_and_modules, keyed)
+    root = _root(keyed, agent, kernel)
     hash_tree = verity.hash_tree(
-        file_system, salt=_derive(root, "salt"), identifier=uuid.UUID(bytes=_derive(root, "verity")[:16])
+        root.file_system,
+        salt=_derive(root.digest, "salt"),
+        identifier=uuid.UUID(bytes=_derive(root.digest, "verity")[:16]),
     )
-    initrd_tree = initrd.tree(
-        system,
-        initrd_modules,
-        init=(inputs.checkout / "image/guest/initrd-init").read_bytes(),
-        hardware=(inputs.checkout / "image/guest/hardware").read_bytes(),
-        root_table=hash_tree.table("DATA", "TREE"),
-    )
-    initrd_archive = keyed.run(
-        "Writing the initrd",
-        {"tree": initrd_tree.digest().hex()},
-        lambda: {"initrd": initrd.compress(initrd.archive(initrd_tree), tool=inputs.tool)},
-    )["initrd"]
+    table = initrd.table(hash_tree.table("DATA", "TREE"))
+    initrd_tree, archives = Tree(), list[bytes]()
+    for part, archive in [
+        *(made.result() for made in root.initrd),
+        (table, initrd.compress(initrd.archive(table), tool=inputs.tool)),
+    ]:
+        initrd_tree.update(part)
+        archives.append(archive)
+    initrd_archive = b"".join(archives)
     steps.say("Writing the kernel image and the disk in its formats")
+    stub = unpack({STUB_PACKAGE: inputs.packages[STUB_PACKAGE]}, unwanted=Unwanted([]), workers=workers)
+    vmlinuz = kernel.result()[0]
     kernel_image = uki.build(
         uki.UkiParts(
-            stub=tree.unpack({STUB_PACKAGE: inputs.packages[STUB_PACKAGE]}, unwanted=Unwanted([]))[STUB_FILE].contents,
+            stub=stub[STUB_FILE].contents,
             linux=vmlinuz,
             initrd=initrd_archive,
             command_line=" ".join(inputs.recipe.kernel.command_line),
-            os_release=root["etc/os-release"].contents,
+            os_release=root.os_release,
         )
     )
-    registers = measure.predict(kernel_image)
-    raw = disk.build(kernel_image, file_system, hash_tree.contents, hash_tree.root_hash)
+    registers = workers.submit(measure.predict, kernel_image)
+    raw = disk.build(kernel_image, root.file_system, hash_tree.contents, hash_tree.root_hash)
+    azure, google = workers.submit(vhd.build, raw), workers.submit(targz.build, raw)
     files: dict[str, Contents] = {
         "disk.raw": raw,
-        "disk.vhd": vhd.build(raw),
-        "disk.tar.gz": targz.build(raw),
+        "disk.vhd": azure.result(),
+        "disk.tar.gz": google.result(),
         "uki.efi": kernel_image,
-        "root.erofs": file_system,
+        "root.erofs": root.file_system,
         "root.verity": hash_tree.contents,
         "initrd.cpio.zst": initrd_archive,
         "vmlinuz": vmlinuz,
         "files.json": manifest.listing(
-            {"root": root.listing(), "initrd": initrd_tree.listing(), "uki": uki.listing(kernel_image)}
+            {"root": root.listing, "initrd": initrd_tree.listing(), "uki": uki.listing(kernel_image)}
         ),
-        "measurements.json": manifest.measurements(registers),
+        "measurements.json": manifest.measurements(registers.result()),
         "lock.json": inputs.lock.encode(),
     }
     described = manifest.describe(
         inputs.recipe,
-        packages=packages,
+        packages=root.packages,
         inputs={
             "recipe": inputs.recipe.digest(),
             "lock": inputs.lock.digest(),
@@ -138,12 +147,96 @@ def assemble(inputs: Inputs, steps: Steps) -> Outputs:
             "source": hashlib.sha256(bytes.fromhex(builders) + agent.digest()).hexdigest(),
         },
         outputs=files,
-        registers=registers,
+        registers=registers.result(),
+        workers=workers,
     )
-    steps.prune()
     return Outputs(files | {"manifest.json": described.encode()}, described)
 
 
-def _derive(root: Tree, label: str) -> bytes:
-    """32 bytes derived from the root's contents, so that equal trees get equal salts and identifiers."""
-    return hashlib.sha256(f"cloister/v1/image/{label}\0".encode() + root.digest()).digest()
+@dataclass(frozen=True)
+class _Root:
+    """The root, without the trees that it is made of: they would be most of a build's memory.
+
+    file_system: its bytes.
+    digest, listing: of its tree.
+    packages: the Python packages that algorithms find.
+    os_release: for the kernel image.
+    initrd: its programs and its modules, each with their compressed archive.
+    """
+
+    file_system: bytes
+    digest: bytes
+    listing: Mapping[str, Mapping[str, str]]
+    packages: Mapping[str, str]
+    os_release: bytes
+    initrd: Sequence[Future[tuple[Tree, bytes]]]
+
+
+def _root(keyed: layers.KeyedSteps, agent: Tree, kernel: Future[tuple[bytes, Tree, Tree]]) -> _Root:
+    inputs, workers = keyed.inputs, keyed.workers
+    wheels = workers.layer(layers.unpacked_wheels, keyed, "packages", inputs.wheels, source.ALGORITHM_PACKAGES)
+    own_wheels = workers.layer(
+        layers.unpacked_wheels, keyed, "the agent's wheels", inputs.agent_wheels, source.PACKAGES
+    )
+    system, program = layers.system(keyed)
+    compressed = [workers.layer(_programs, keyed, system), workers.layer(_modules, keyed, kernel)]
+    root = _with_byte_code(keyed, [system, wheels.result(), own_wheels.result(), agent], program)
+    root.update(kernel.result()[1])
+    root.remove(Unwanted(inputs.recipe.prune_root, inputs.recipe.keep))
+    packages = distributions.find(root, (source.ALGORITHM_PACKAGES, source.DEBIAN_PACKAGES))
+    root.check()
+    root.add(f"{source.PACKAGES}/{image_packages.FILE}", TreeEntry.file(image_packages.encode(packages)))
+    digest = root.digest()
+    file_system = keyed.file(
+        "Writing the root file system",
+        {"tree": digest.hex()},
+        lambda: erofs.build(
+            root,
+            tool=inputs.tool,
+            identifier=uuid.UUID(bytes=_derive(digest, "erofs")[:16]),
+            compression=inputs.recipe.compression,
+        ),
+    )
+    return _Root(file_system, digest, root.listing(), packages, root["etc/os-release"].contents, compressed)
+
+
+def _programs(keyed: layers.KeyedSteps, system: Tree) -> tuple[Tree, bytes]:
+    folder = keyed.inputs.checkout / "image/guest"
+    made = initrd.programs(
+        system, init=(folder / "initrd-init").read_bytes(), hardware=(folder / "hardware").read_bytes()
+    )
+    return made, _compressed(keyed, "programs", made)
+
+
+def _modules(keyed: layers.KeyedSteps, kernel: Future[tuple[bytes, Tree, Tree]]) -> tuple[Tree, bytes]:
+    made = kernel.result()[2]
+    return made, _compressed(keyed, "modules", made)
+
+
+def _compressed(keyed: layers.KeyedSteps, what: str, made: Tree) -> bytes:
+    return keyed.file(
+        f"Compressing the initrd's {what}",
+        {"tree": made.digest().hex()},
+        lambda: initrd.compress(initrd.archive(made), tool=keyed.inputs.tool),
+    )
+
+
+def _with_byte_code(keyed: layers.KeyedSteps, parts: Sequence[Tree], program: Tree) -> Tree:
+    """All of ``parts`` with their byte code; each part's is compiled by itself."""
+    root = Tree()
+    with Compiler(program, keyed.workers) as compiler:
+        names = ("the system's byte code", "the packages", "the agent's wheels", "the agent")
+        compiled = [
+            keyed.workers.layer(layers.byte_code, keyed, name, part, compiler)
+            for name, part in zip(names, parts, strict=True)
+        ]
+        for part in parts:
+            root.update(part)
+        for part in compiled:
+            root.update(part.result())
+    return root
+
+
+def _derive(root: bytes, label: str) -> bytes:
+    """32 bytes derived from the digest of the root's tree, so that equal trees get equal salts and identifiers."""
+    return hashlib.sha256(f"cloister/v1/image/{label}\0".encode() + root).digest()

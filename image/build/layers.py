@@ -9,11 +9,14 @@ from image.build.inputs import Inputs
 from image.build.steps import Steps
 from image.errors import ImageError
 from image.inputs.parts import GuestFile
-from image.rootfs import bytecode, kernel, templates, tree, wheels
+from image.rootfs import bytecode, kernel, packages, templates, wheels
+from image.rootfs.bytecode import Compiler
 from image.rootfs.tree import Tree, TreeEntry, Unwanted
+from image.rootfs.workers import Workers
 
 _MODULES = "usr/lib/modules"
 _ALWAYS = ""
+_KERNEL = "vmlinuz"
 # Mount points of the guest and its sandbox.
 _MOUNT_POINTS = ("dev", "proc", "run", "sys", "tmp", "var", "work")
 
@@ -27,19 +30,23 @@ class KeyedSteps:
     common: Mapping[str, object]
     inputs: Inputs
     steps: Steps
+    workers: Workers
 
-    def run(self, name: str, own: Mapping[str, object], make: Callable[[], Mapping[str, bytes]]) -> dict[str, bytes]:
-        return self.steps.run(name, {**self.common, **own}, make)
+    def file(self, name: str, own: Mapping[str, object], make: Callable[[], bytes]) -> bytes:
+        return self.steps.file(name, {**self.common, **own}, make)
 
-    def layer(self, name: str, own: Mapping[str, object], make: Callable[[], Tree]) -> Tree:
-        return Tree.from_archive(self.run(name, own, lambda: {"tree": make().archive()})["tree"])
+    def trees(self, name: str, own: Mapping[str, object], make: Callable[[], Mapping[str, Tree]]) -> Mapping[str, Tree]:
+        return self.steps.trees(name, {**self.common, **own}, make)
+
+    def tree(self, name: str, own: Mapping[str, object], make: Callable[[], Tree]) -> Tree:
+        return self.trees(name, own, lambda: {"tree": make()})["tree"]
 
 
 def kernel_and_modules(keyed: KeyedSteps) -> tuple[bytes, Tree, Tree]:
     """The kernel, and the modules of root and initrd with the lists of their loading order."""
     inputs, package = keyed.inputs, keyed.inputs.kernel_package()
 
-    def make() -> dict[str, bytes]:
+    def make() -> dict[str, Tree]:
         wanted = inputs.recipe.kernel
         root = {_ALWAYS: wanted.modules, **wanted.needed}
         early = {_ALWAYS: wanted.initrd_modules, **wanted.initrd_needed}
@@ -47,16 +54,14 @@ def kernel_and_modules(keyed: KeyedSteps) -> tuple[bytes, Tree, Tree]:
         orders = iter(found.modules)
         in_initrd = {name: next(orders) for name in early}
         in_root = {name: next(orders) for name in root}
-        return {
-            "vmlinuz": found.vmlinuz,
-            "root": modules(in_root, in_initrd).archive(),
-            "initrd": modules(in_initrd, {}).archive(),
-        }
+        program = Tree()
+        program.put(_KERNEL, TreeEntry.file(found.vmlinuz))
+        return {"kernel": program, "root": modules(in_root, in_initrd), "initrd": modules(in_initrd, {})}
 
-    made = keyed.run(
+    made = keyed.trees(
         "Extracting the kernel and its modules", {"kernel": inputs.digests[inputs.packages[package]]}, make
     )
-    return made["vmlinuz"], Tree.from_archive(made["root"]), Tree.from_archive(made["initrd"])
+    return made["kernel"][_KERNEL].contents, made["root"], made["initrd"]
 
 
 def modules(orders: Mapping[str, Modules], before: Mapping[str, Modules]) -> Tree:
@@ -77,9 +82,11 @@ def system(keyed: KeyedSteps) -> tuple[Tree, Tree]:
     """Debian's packages with the recipe's files, and the interpreter that compiles byte code (``bytecode.program``)."""
     inputs, names = keyed.inputs, keyed.inputs.system_packages()
 
-    def make() -> dict[str, bytes]:
-        system = tree.unpack(
-            {name: inputs.packages[name] for name in names}, unwanted=Unwanted(inputs.recipe.drop, inputs.recipe.keep)
+    def make() -> dict[str, Tree]:
+        system = packages.unpack(
+            {name: inputs.packages[name] for name in names},
+            unwanted=Unwanted(inputs.recipe.drop, inputs.recipe.keep),
+            workers=keyed.workers,
         )
         program = bytecode.program(system)
         for folder in _MOUNT_POINTS:
@@ -89,12 +96,11 @@ def system(keyed: KeyedSteps) -> tuple[Tree, Tree]:
         for file in inputs.recipe.files:
             _put(inputs, system, file)
         system.put("usr/bin/python3", TreeEntry.link(bytecode.interpreter(system).rpartition("/")[2]))
-        system.update(bytecode.compile_sources(system, program))
-        return {"tree": system.archive(), "program": program.archive()}
+        return {"tree": system, "program": program}
 
     digests = {name: inputs.digests[inputs.packages[name]] for name in names}
-    made = keyed.run("Unpacking the system and compiling its byte code", {"packages": digests}, make)
-    return Tree.from_archive(made["tree"]), Tree.from_archive(made["program"])
+    made = keyed.trees("Unpacking the system", {"packages": digests}, make)
+    return made["tree"], made["program"]
 
 
 def _put(inputs: Inputs, system: Tree, file: GuestFile) -> None:
@@ -119,25 +125,23 @@ def _file(inputs: Inputs, file: GuestFile) -> TreeEntry:
     return TreeEntry.file(contents, executable=bool(file.mode & 0o100))
 
 
-def unpacked_wheels(keyed: KeyedSteps, program: Tree, what: str, files: Mapping[str, Path], folder: str) -> Tree:
-    inputs = keyed.inputs
-
-    def make() -> Tree:
-        unpacked = wheels.unpack(files, folder=folder, unwanted=Unwanted(inputs.recipe.drop, inputs.recipe.keep))
-        unpacked.update(bytecode.compile_sources(unpacked, program))
-        return unpacked
-
+def unpacked_wheels(keyed: KeyedSteps, what: str, files: Mapping[str, Path], folder: str) -> Tree:
+    """The ``files`` of wheels (name -> .whl) below ``folder``."""
+    recipe = keyed.inputs.recipe
     if not files:
         return Tree()
-    digests = {name: inputs.digests[path] for name, path in files.items()}
-    own = {"wheels": digests, "folder": folder, "program": program.digest().hex()}
-    return keyed.layer(f"Unpacking {what} and compiling their byte code", own, make)
+    digests = {name: keyed.inputs.digests[path] for name, path in files.items()}
+    return keyed.tree(
+        f"Unpacking {what}",
+        {"wheels": digests, "folder": folder},
+        lambda: wheels.unpack(files, folder=folder, unwanted=Unwanted(recipe.drop, recipe.keep), workers=keyed.workers),
+    )
 
 
-def agent(keyed: KeyedSteps, agent: Tree, program: Tree) -> Tree:
-    def make() -> Tree:
-        compiled = bytecode.compile_sources(agent, program)
-        compiled.update(agent)
-        return compiled
-
-    return keyed.layer("Compiling the agent", {"agent": agent.digest().hex(), "program": program.digest().hex()}, make)
+def byte_code(keyed: KeyedSteps, what: str, layer: Tree, compiler: Compiler) -> Tree:
+    """The byte code of the sources in ``layer``."""
+    sources = bytecode.sources(layer)
+    if not any(True for _ in sources):
+        return sources
+    own = {"sources": sources.digest().hex(), "program": compiler.digest}
+    return keyed.tree(f"Compiling {what}", own, lambda: compiler.compile(sources))

@@ -8,6 +8,7 @@ from image.build.measure import Register
 from image.formats import contents
 from image.formats.contents import Contents
 from image.inputs.recipe import Recipe
+from image.rootfs.workers import Workers
 
 
 def describe(
@@ -17,14 +18,19 @@ def describe(
     inputs: Mapping[str, str],
     outputs: Mapping[str, Contents],
     registers: Mapping[int, Register],
+    workers: Workers,
 ) -> ImageManifest:
     """The manifest: the Python packages in the image, digests of inputs and outputs, and the PCRs."""
+    digests = workers.map(contents.sha256, outputs.values())
     return ImageManifest(
         flavor=recipe.flavor,
         debug=recipe.debug,
         packages=packages,
         inputs=inputs,
-        outputs={name: ImageOutput(contents.sha256(data), contents.size(data)) for name, data in outputs.items()},
+        outputs={
+            name: ImageOutput(digest, contents.size(data))
+            for (name, data), digest in zip(outputs.items(), digests, strict=True)
+        },
         pcrs={index: register.value.hex() for index, register in registers.items()},
         events={
             index: tuple(ImageEvent(one.event, one.digest.hex(), one.sha384.hex()) for one in register.events)

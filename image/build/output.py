@@ -17,6 +17,7 @@ from image.errors import ImageError
 from image.formats import contents
 from image.formats.contents import Contents
 from image.inputs import chain
+from image.rootfs.workers import Workers
 
 MANIFEST = "manifest.json"
 # linux/fcntl.h and linux/fs.h
@@ -61,7 +62,9 @@ def write(files: Mapping[str, Contents], destination: Path) -> None:
 
     Raises InputError when the disk has no space for both.
     """
-    if all(contents.same(made, destination / name) for name, made in files.items()):
+    # The smallest first: a manifest that differs shows it without reading the rest.
+    by_size = sorted(files.items(), key=lambda file: contents.size(file[1]))
+    if all(contents.same(made, destination / name) for name, made in by_size):
         return
     with disk_space.needed(destination.parent):
         _replace(files, destination)
@@ -71,8 +74,8 @@ def _replace(files: Mapping[str, Contents], destination: Path) -> None:
     destination.parent.mkdir(parents=True, exist_ok=True)
     new = Path(tempfile.mkdtemp(prefix=f".{destination.name}-", dir=destination.parent))
     try:
-        for name, made in files.items():
-            contents.write(made, new / name)
+        with Workers() as workers:
+            workers.map(lambda name: contents.write(files[name], new / name), files)
         new.chmod(0o755)
         if destination.exists() and not _exchange(new, destination):
             old = Path(tempfile.mkdtemp(prefix=f".{destination.name}-old-", dir=destination.parent))

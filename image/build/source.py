@@ -18,7 +18,18 @@ ALGORITHM_PACKAGES, DEBIAN_PACKAGES = guest.PACKAGE_FOLDERS
 """Where algorithms find the wheels of the image, and Debian's packages."""
 
 # Code that decides the bytes of an output. Fetching, locking and comparing do not.
-_BUILDERS = ("build/builder", "build/inputs", "build/layers", "build/measure", "build/source", "debian/deb")
+_BUILDERS = (
+    "build/builder",
+    "build/inputs",
+    "build/layers",
+    "build/manifest",
+    "build/measure",
+    "build/source",
+    "debian/deb",
+)
+SOURCES = ("cloister", "agent_runtime", "image")
+"""The folders of the checkout whose code runs in a build, or is in the guest."""
+
 _BUILDER_FOLDERS = ("formats", "rootfs", "guest", "templates")
 
 
@@ -39,6 +50,12 @@ def builders_digest(checkout: Path = CHECKOUT) -> str:
     image = checkout / "image"
     code = [image / f"{name}.py" for name in _BUILDERS]
     return _digest(checkout, [*code, *(path for name in _BUILDER_FOLDERS for path in _files(image / name))])
+
+
+def digest_of_all(checkout: Path = CHECKOUT) -> str:
+    """SHA-256 (hex) of every file in ``SOURCES``: what cannot decide an output is included, too."""
+    files = (path for name in SOURCES for path in (checkout / name).rglob("*"))
+    return _digest(checkout, (path for path in files if "__pycache__" not in path.parts and path.is_file()))
 
 
 def _module(name: str, checkout: Path) -> Path:

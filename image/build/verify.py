@@ -1,7 +1,8 @@
 """Rebuild an image in another environment and compare every byte.
 
 The rebuild runs from a copy of the sources in another folder, in a process with another umask, time zone, locale, home
-and hash seed. It uses the locked inputs and no step of an earlier build.
+and hash seed, with one processor and file systems of another order (``elsewhere``). It uses the locked inputs and no
+step of an earlier build.
 """
 
 import os
@@ -17,12 +18,11 @@ from cloister.protocol.imagemanifest import ImageManifest
 from image import cache, disk_space
 from image.build import built, output
 from image.build.built import Layers
-from image.build.source import CHECKOUT
+from image.build.source import CHECKOUT, SOURCES
 from image.errors import ImageError
 from image.inputs import fetch, lockfile, recipe
 from image.inputs.recipe import LoadedRecipe
 
-_SOURCES = ("cloister", "agent_runtime", "image")
 _OTHER_ENVIRONMENT = {
     "TZ": "Pacific/Kiritimati",
     "LANG": "tr_TR.UTF-8",
@@ -205,7 +205,7 @@ def _compare_layer(
 
 
 def _rebuild(loaded: LoadedRecipe, sources: Path, destination: Path, vendored: Path | None) -> None:
-    for name in _SOURCES:
+    for name in SOURCES:
         if (CHECKOUT / name).is_dir():
             shutil.copytree(CHECKOUT / name, sources / name, ignore=shutil.ignore_patterns("__pycache__"))
     words = _copy_own(loaded, sources.parent / "recipe") or loaded.recipe.flavor

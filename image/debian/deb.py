@@ -51,7 +51,7 @@ def _open_tar(path: Path, prefix: str) -> tarfile.TarFile:
             content = gzip.decompress(content)
         elif kind != "tar":
             raise ImageError(f"{path.name} contains {name}: unsupported compression. Expected xz or gzip.")
-        return tarfile.open(fileobj=io.BytesIO(content), mode="r:")
+        return tarfile.open(fileobj=io.BytesIO(content), mode="r:", encoding="utf-8")
     except (lzma.LZMAError, gzip.BadGzipFile, EOFError, tarfile.TarError) as error:
         raise ImageError(f"{path.name} is damaged: cannot read {name} ({error}).") from error
 

@@ -2,7 +2,7 @@
 
 import hashlib
 from pathlib import Path
-from typing import TypeAlias
+from typing import BinaryIO, TypeAlias
 
 Contents: TypeAlias = bytes | tuple[bytes | memoryview, ...]
 
@@ -38,4 +38,9 @@ def same(contents: Contents, path: Path) -> bool:
     if not path.is_file() or path.stat().st_size != size(contents):
         return False
     with path.open("rb") as file:
-        return all(file.read(len(piece)) == bytes(piece) for piece in pieces(contents))
+        return all(_read_same(file, memoryview(piece)) for piece in pieces(contents))
+
+
+def _read_same(file: BinaryIO, piece: memoryview) -> bool:
+    blocks = (piece[at : at + _BLOCK] for at in range(0, len(piece), _BLOCK))
+    return all(file.read(len(block)) == block for block in blocks)

@@ -54,16 +54,17 @@ def disk(partitions: Sequence[Partition], identifier: UUID) -> bytes:
         placed.append((start, partition.contents))
         start = end
     rows += bytes(_ENTRY_COUNT * _ENTRY.size - len(rows))
-    result = bytearray(start + ALIGNMENT)
-    last = len(result) // SECTOR_SIZE - 1
-    result[:SECTOR_SIZE] = _PROTECTIVE.pack(0, b"\x00\x02\x00", 0xEE, b"\xff\xff\xff", 1, last, b"\x55\xaa")
-    _place(result, 1, _header(1, last, 2, bytes(rows), identifier) + bytes(rows))
-    _place(
-        result, last - _TABLE_SECTORS, bytes(rows) + _header(last, 1, last - _TABLE_SECTORS, bytes(rows), identifier)
-    )
-    for offset, contents in placed:
-        result[offset : offset + len(contents)] = contents
-    return bytes(result)
+    size = start + ALIGNMENT
+    last = size // SECTOR_SIZE - 1
+    primary = _header(1, last, 2, bytes(rows), identifier) + bytes(rows)
+    backup = bytes(rows) + _header(last, 1, last - _TABLE_SECTORS, bytes(rows), identifier)
+    pieces = [_PROTECTIVE.pack(0, b"\x00\x02\x00", 0xEE, b"\xff\xff\xff", 1, last, b"\x55\xaa"), primary]
+    # A single copy: a disk is large.
+    end = SECTOR_SIZE + len(primary)
+    for offset, contents in [*placed, (size - len(backup), backup)]:
+        pieces += [bytes(offset - end), contents]
+        end = offset + len(contents)
+    return b"".join(pieces)
 
 
 def _header(mine: int, other: int, entries: int, rows: bytes, identifier: UUID) -> bytes:
@@ -89,10 +90,6 @@ def _header(mine: int, other: int, entries: int, rows: bytes, identifier: UUID) 
         )
 
     return pack(zlib.crc32(pack(0))).ljust(SECTOR_SIZE, b"\0")
-
-
-def _place(disk: bytearray, sector: int, contents: bytes) -> None:
-    disk[sector * SECTOR_SIZE : sector * SECTOR_SIZE + len(contents)] = contents
 
 
 def _round_up(number: int, multiple: int) -> int:

@@ -3,7 +3,6 @@
 import hashlib
 import os
 import re
-import sys
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
@@ -19,16 +18,14 @@ from image.debian.mirror import Mirror
 from image.debian.release import INDEX, read_index, refuse_older, verify_release
 from image.debian.resolve import Candidate, Index, closure
 from image.errors import ImageError
-from image.inputs import chain, fetch, pip, recipe
+from image.inputs import fetch, locked, pip, recipe
 from image.inputs.lockfile import (
     RELOCKED,
     Lock,
     LockedArchive,
     LockedPackage,
-    LockError,
     LockPlace,
     load,
-    override,
     override_folder,
     read,
 )
@@ -37,7 +34,6 @@ from image.inputs.parts import ANY, DebianRecipe, HandledScript
 KEYS = Path(__file__).parents[1] / "keys"
 """Debian's archive keys. They are committed because the archive replaces the package that contains them."""
 _INDEX_LIMIT = 1 << 26
-_DIFFERS = "Images built from it have other measurements than images built from that."
 # The kernel's release is part of its package's name and scripts (there with a backslash before the plus sign).
 _KERNEL_RELEASE = re.compile(rb"[0-9]+\.[0-9]+\.[0-9]+\\?\+deb[0-9]+")
 
@@ -120,36 +116,24 @@ def obtain(words: str, source: Path | None = None, *, relock: bool = False) -> t
     lock is written to out/locks (or to the folder in CLOISTER_LOCKS) and overrides the other in this process and its
     children. Raises LockError if the recipe has changed since the lock was written.
     """
-    request, place = recipe.load_request(words)
-    lock = load(place)
-    if request.digest() != lock.request:
-        option = f"--recipe {words}" if chain.is_path(words) else f"--flavor {words}"
-        raise LockError(
-            f"The lock of {words} does not match its recipe.",
-            hint=f"Write a new lock with `invoke image.lock {option}`.",
-        )
-    if override(place) is not None:
-        _note(f"The lock {override_folder()}/{place.name}.json overrides {place.spoken}.", _DIFFERS)
+    lock, place = locked.find(words)
+    locked.note_override(place)
     try:
         return lock, fetch.ensure(lock, source)
     except fetch.SupersededError as error:
         if not relock:
             raise
-        _note(error.message)
+        locked.note(error.message)
     folder = override_folder() or RELOCKED
     path = write(words, folder)
     os.environ["CLOISTER_LOCKS"] = str(folder)
     lock = load(place.name, folder)
-    _note(
+    locked.note(
         f"The new lock {path} (SHA-256 {lock.digest()}) overrides {place.spoken}.",
-        _DIFFERS,
+        locked.DIFFERS,
         f"To use it in other commands: export CLOISTER_LOCKS={folder}",
     )
     return lock, fetch.ensure(lock)
-
-
-def _note(*lines: str) -> None:
-    print("".join(f"NOTE: {line}\n" for line in lines), end="", file=sys.stderr, flush=True)
 
 
 def _locked(candidate: Candidate) -> LockedPackage:

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from cloister.process import run
 from image.rootfs.tree import Tree
+from image.rootfs.workers import processors
 
 _BLOCK_SIZE = 4096
 _COMPRESSIONS = {
@@ -26,15 +27,17 @@ def build(
     """The file system, in whole blocks of 4096 bytes. ``tool`` returns the start of a host tool's command line.
 
     ``compression`` is one of ``image.inputs.parts.COMPRESSIONS``. The bytes do not depend on the number of ``workers``
-    (None: one for each CPU).
+    (None: one for each processor).
     """
-    count = workers or min(os.cpu_count() or 1, _MOST_WORKERS)
+    count = workers or min(processors(), _MOST_WORKERS)
     with tempfile.TemporaryDirectory(prefix="cloister-erofs-") as folder:
         source, image = Path(folder, "root.tar"), Path(folder, "root.erofs")
-        source.write_bytes(tree.archive())
+        with source.open("wb") as file:
+            tree.archive(file)
         options = [*_COMPRESSIONS[compression], *_OPTIONS, f"-U{identifier}", f"--workers={count}", "--tar=f"]
         words = [*tool("mkfs.erofs"), *options, str(image), str(source)]
         # With fragments, mkfs.erofs 1.8 writes the mode of a temporary file into the image: one byte, by umask.
         run(words, cwd=Path(folder), env={"LC_ALL": "C", "TZ": "UTC"}, umask=0o022)
-        contents = image.read_bytes()
-    return contents + bytes(-len(contents) % _BLOCK_SIZE)
+        size = image.stat().st_size
+        os.truncate(image, size + -size % _BLOCK_SIZE)
+        return image.read_bytes()

@@ -1,6 +1,9 @@
 """Build the initrd: busybox, dmsetup with its libraries, disk modules, and the root's hash as a file.
 
-It is compressed because the firmware hashes it several times, which takes longer than unpacking it.
+It is compressed because the firmware hashes it several times, which takes longer than unpacking it. Nothing of a build
+takes as long as compressing it, so it is three archives, of programs, modules and the root's hash, which are compressed
+side by side, and the first two without waiting for the root. Linux unpacks them one after the other
+(Documentation/driver-api/early-userspace/buffer-format.rst).
 """
 
 from collections.abc import Callable
@@ -15,28 +18,33 @@ _PROGRAMS = ("usr/bin/busybox", "usr/sbin/dmsetup")
 _FOLDERS = ("dev", "proc", "sys", "sysroot")
 
 
-def tree(system: Tree, modules: Tree, *, init: bytes, hardware: bytes, root_table: str) -> Tree:
-    """The files of the initrd: programs from ``system``, ``modules`` with their order, and the root's table.
+def programs(system: Tree, *, init: bytes, hardware: bytes) -> Tree:
+    """The programs from ``system`` with their libraries, the first program ``init``, and mount points.
 
-    ``init`` is its first program, ``hardware`` the script with which that detects the platform. ``root_table`` is a
-    line for dmsetup with the words DATA and TREE in place of the two devices.
+    ``hardware`` is the script with which ``init`` detects the platform.
     """
     made = elf.closure(system, _PROGRAMS)
     for folder in ("bin", "lib", "lib64", "sbin"):
         made.put(folder, TreeEntry.link(f"usr/{folder}"))
     for folder in _FOLDERS:
         made.put(folder, TreeEntry.directory())
-    made.update(modules)
-    made.put("etc/root-table", TreeEntry.file(f"{root_table}\n".encode()))
     made.put("usr/lib/cloister/hardware", TreeEntry.file(hardware))
     made.put("init", TreeEntry.file(init, executable=True))
     return made
 
 
+def table(root_table: str) -> Tree:
+    """The root's table: a line for dmsetup with the words DATA and TREE in place of the two devices."""
+    made = Tree()
+    made.put("etc/root-table", TreeEntry.file(f"{root_table}\n".encode()))
+    return made
+
+
 def archive(contents: Tree) -> bytes:
-    """The uncompressed cpio archive, with /dev/console, which the kernel opens before init runs."""
+    """The uncompressed cpio archive; one with /dev has /dev/console, which the kernel opens before init runs."""
     entries = [_entry(path, entry) for path, entry in contents]
-    entries.insert([entry.path for entry in entries].index("dev") + 1, cpio.character_device("dev/console", 5, 1))
+    if "dev" in contents:
+        entries.insert([entry.path for entry in entries].index("dev") + 1, cpio.character_device("dev/console", 5, 1))
     return cpio.archive(entries)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from image.debian import deb
 from image.errors import ImageError
-from image.rootfs.tree import merged
+from image.rootfs.tree import merged, read_member
 
 _MODULE = re.compile(r"usr/lib/modules/[^/]+/.*/(?P<name>[^/]+)\.ko(?P<compressed>\.xz)?")
 _KERNEL = re.compile(r"boot/vmlinuz-(?P<release>[^/]+)")
@@ -95,8 +95,7 @@ def dependencies(module: bytes, field: re.Pattern[bytes], separator: bytes | Non
 
 
 def _contents(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
-    file = tar.extractfile(member)
-    contents = file.read() if file is not None else b""
+    contents = read_member(tar, member)
     return lzma.decompress(contents) if member.name.endswith(".xz") else contents
 
 

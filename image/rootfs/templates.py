@@ -6,14 +6,15 @@ who verifies the image: it gets no attribute from which code could be reached.
 
 from collections.abc import Mapping
 
-import jinja2
-import jinja2.sandbox
-
 from image.errors import ImageError
 
 
 def render(name: str, template: bytes, values: Mapping[str, object]) -> bytes:
     """Render ``template``, the file ``name``, with ``values``. Raises ImageError for an undefined name."""
+    # Imported late, because a build that has nothing to do renders nothing.
+    import jinja2
+    import jinja2.sandbox
+
     environment = jinja2.sandbox.ImmutableSandboxedEnvironment(
         undefined=jinja2.StrictUndefined,
         autoescape=False,  # the files are not HTML

@@ -1,31 +1,30 @@
 """A file tree in memory: a layer of the image, and its deterministic tar.
 
-Packages are unpacked without dpkg, maintainer scripts or root. Every entry is owned by root, no file is set-uid,
-set-gid or writable by anyone else, and no times are kept.
+Every entry is owned by root, no file is set-uid, set-gid or writable by anyone else, and no times are kept.
 """
 
 import hashlib
-import io
 import json
-import os
 import posixpath
 import re
 import tarfile
-from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
+from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import BinaryIO, Self
 
-from image.debian import deb
 from image.errors import ImageError
 
 _REAL_PLACE = "Name the file by its real place, such as usr/lib/x instead of lib/x."
 
-# The folders that usr-merge replaces by links to folders of the same name under usr (base-files, since Debian 13).
-_MERGED = ("bin", "lib", "lib64", "sbin")
+MERGED = ("bin", "lib", "lib64", "sbin")
+"""The folders that usr-merge replaces by links to those of the same name under usr (base-files, since Debian 13)."""
+
+# Of names in a tar: tarfile's default depends on the locale.
+_NAMES = "utf-8"
+_BLOCK = tarfile.BLOCKSIZE
 
 
 class EntryKind(Enum):
@@ -54,13 +53,18 @@ class TreeEntry:
     def link(cls, target: str) -> Self:
         return cls(EntryKind.LINK, 0o777, target.encode())
 
+    @cached_property
+    def sha256(self) -> str:
+        """SHA-256 of the contents in lower-case hex; computed once for all trees with this entry."""
+        return hashlib.sha256(self.contents).hexdigest()
+
     def describe(self) -> dict[str, str]:
         """The entry in ``files.json``: kind, mode (octal), and a link's target or SHA-256 of a file's contents."""
         described = {"kind": self.kind.value, "mode": f"{self.mode:04o}"}
         if self.kind is EntryKind.LINK:
             return described | {"target": self.contents.decode()}
         if self.kind is EntryKind.FILE:
-            return described | {"sha256": hashlib.sha256(self.contents).hexdigest()}
+            return described | {"sha256": self.sha256}
         return described
 
 
@@ -134,35 +138,37 @@ class Tree:
             if above and (kind := self._entries[above].kind) is not EntryKind.DIRECTORY:
                 raise ImageError(f"{path} in the image lies below the {kind.value} {above}.", hint=_REAL_PLACE)
 
-    def archive(self) -> bytes:
-        """A tar (GNU format) sorted by path, owner 0:0, time 0."""
-        buffer = io.BytesIO()
-        with tarfile.open(fileobj=buffer, mode="w", format=tarfile.GNU_FORMAT) as tar:
-            for path, entry in self:
-                member = tarfile.TarInfo(path)
-                member.mode = entry.mode
-                if entry.kind is EntryKind.DIRECTORY:
-                    member.type = tarfile.DIRTYPE
-                elif entry.kind is EntryKind.LINK:
-                    member.type = tarfile.SYMTYPE
-                    member.linkname = entry.contents.decode()
-                else:
-                    member.size = len(entry.contents)
-                tar.addfile(member, io.BytesIO(entry.contents) if entry.kind is EntryKind.FILE else None)
-        return buffer.getvalue()
+    def archive(self, file: BinaryIO) -> None:
+        """Write a tar (GNU format) sorted by path, owner 0:0, time 0."""
+        size = 0
+        for path, entry in self:
+            member = tarfile.TarInfo(path)
+            member.mode = entry.mode
+            contents = b""
+            if entry.kind is EntryKind.DIRECTORY:
+                member.type = tarfile.DIRTYPE
+            elif entry.kind is EntryKind.LINK:
+                member.type = tarfile.SYMTYPE
+                member.linkname = entry.contents.decode()
+            else:
+                member.size, contents = len(entry.contents), entry.contents
+            for part in (member.tobuf(tarfile.GNU_FORMAT, _NAMES), contents, bytes(-len(contents) % _BLOCK)):
+                size += file.write(part)
+        # Two empty blocks, and whole records.
+        file.write(bytes(2 * _BLOCK + -(size + 2 * _BLOCK) % tarfile.RECORDSIZE))
 
     @classmethod
-    def from_archive(cls, data: bytes) -> Self:
+    def from_archive(cls, file: BinaryIO) -> Self:
         """The inverse of ``archive``."""
         tree = cls()
-        with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+        with tarfile.open(fileobj=file, mode="r:", encoding=_NAMES) as tar:
             for member in tar:
                 if member.isdir():
                     tree.put(member.name, TreeEntry(EntryKind.DIRECTORY, member.mode))
                 elif member.issym():
                     tree.put(member.name, TreeEntry.link(member.linkname))
                 else:
-                    tree.put(member.name, TreeEntry(EntryKind.FILE, member.mode, _read(tar, member)))
+                    tree.put(member.name, TreeEntry(EntryKind.FILE, member.mode, read_member(tar, member)))
         return tree
 
     def write(self, folder: Path) -> None:
@@ -185,60 +191,6 @@ class Tree:
     def digest(self) -> bytes:
         """SHA-256 of the listing."""
         return hashlib.sha256(json.dumps(self.listing(), sort_keys=True).encode()).digest()
-
-
-def unpack(packages: Mapping[str, Path], *, unwanted: "Unwanted") -> Tree:
-    """Unpack ``packages`` (name -> .deb), without what is ``unwanted``."""
-    tree = Tree()
-    for folder in _MERGED:
-        tree.put(folder, TreeEntry.link(f"usr/{folder}"))
-        tree.put(f"usr/{folder}", TreeEntry.directory())
-    for name, tar in _opened(sorted(packages.items())):
-        with tar:
-            for member in tar:
-                _unpack_member(tree, name, tar, member, unwanted)
-    return tree
-
-
-def _opened(packages: Iterable[tuple[str, Path]]) -> Iterator[tuple[str, tarfile.TarFile]]:
-    """The packages' tars in order. The next ones are decompressed meanwhile: that takes most of the time."""
-    workers = os.cpu_count() or 1
-    with ThreadPoolExecutor(workers) as pool:
-        pending: deque[tuple[str, Future[tarfile.TarFile]]] = deque()
-        for name, path in packages:
-            pending.append((name, pool.submit(deb.open_data, path)))
-            if len(pending) > workers:
-                first, opened = pending.popleft()
-                yield first, opened.result()
-        for first, opened in pending:
-            yield first, opened.result()
-
-
-def _unpack_member(
-    tree: Tree, package: str, tar: tarfile.TarFile, member: tarfile.TarInfo, unwanted: "Unwanted"
-) -> None:
-    path = merged(member.name)
-    if not path or path in _MERGED or unwanted(path):
-        return
-    if member.isdir():
-        if path not in tree:
-            tree.put(path, TreeEntry.directory())
-    elif member.issym():
-        tree.put(path, TreeEntry.link(member.linkname))
-    elif member.islnk():
-        tree.put(path, tree[merged(member.linkname)])
-    elif member.isfile():
-        tree.put(path, TreeEntry.file(_read(tar, member), executable=bool(member.mode & 0o100)))
-    else:
-        raise ImageError(f"Package {package}: {path} is not a file, directory or link.")
-
-
-def merged(name: str) -> str:
-    """The path of a package's member after usr-merge; empty for the root itself."""
-    path = posixpath.normpath(name).lstrip("/")
-    if path == ".":
-        return ""
-    return f"usr/{path}" if path.split("/", 1)[0] in _MERGED and "/" in path else path
 
 
 class Unwanted:
@@ -277,9 +229,26 @@ def _expression(pattern: str) -> str:
     return "".join(translated.get(part, re.escape(part)) for part in parts)
 
 
-def _read(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
-    file = tar.extractfile(member)
-    return file.read() if file is not None else b""
+def merged(name: str) -> str:
+    """The path of a package's member after usr-merge; empty for the root itself."""
+    path = posixpath.normpath(name).lstrip("/")
+    if path == ".":
+        return ""
+    return f"usr/{path}" if path.split("/", 1)[0] in MERGED and "/" in path else path
+
+
+def read_member(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    """The contents of a regular file in an uncompressed ``tar``. Raises tarfile.ReadError when the tar is cut short."""
+    file = tar.fileobj
+    if file is None or member.issparse():
+        # Its contents are not in one piece.
+        opened = tar.extractfile(member)
+        return opened.read() if opened is not None else b""
+    file.seek(member.offset_data)
+    contents = file.read(member.size)
+    if len(contents) != member.size:
+        raise tarfile.ReadError("unexpected end of data")
+    return contents
 
 
 def _check_path(path: str) -> None:

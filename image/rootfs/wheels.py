@@ -11,26 +11,35 @@ from pathlib import Path
 
 from image.errors import ImageError
 from image.rootfs.tree import Tree, TreeEntry, Unwanted
+from image.rootfs.workers import Workers
 
 _DATA = re.compile(r"[^/]+\.data/(?P<scheme>[^/]+)/(?P<rest>.+)")
 
 
-def unpack(wheels: Mapping[str, Path], *, folder: str, unwanted: Unwanted) -> Tree:
+def unpack(wheels: Mapping[str, Path], *, folder: str, unwanted: Unwanted, workers: Workers) -> Tree:
     """Unpack ``wheels`` (name -> .whl) below ``folder``, without what is ``unwanted``."""
     tree = Tree()
-    for name, path in sorted(wheels.items()):
-        try:
-            with zipfile.ZipFile(path) as archive:
-                for member in sorted(archive.infolist(), key=lambda member: member.filename):
-                    placed = place(member.filename)
-                    if member.is_dir() or placed is None:
-                        continue
-                    shared_object = placed.endswith(".so") or ".so." in placed
-                    tree.put(f"{folder}/{placed}", TreeEntry.file(archive.read(member), executable=shared_object))
-        except zipfile.BadZipFile as error:
-            raise ImageError(f"The wheel of {name} is damaged: {error}.") from error
+    for files in workers.map(_files, sorted(wheels.items())):
+        for path, entry in files.items():
+            tree.put(f"{folder}/{path}", entry)
     tree.remove(unwanted)
     return tree
+
+
+def _files(wheel: tuple[str, Path]) -> dict[str, TreeEntry]:
+    name, path = wheel
+    files: dict[str, TreeEntry] = {}
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for member in sorted(archive.infolist(), key=lambda member: member.filename):
+                placed = place(member.filename)
+                if member.is_dir() or placed is None:
+                    continue
+                shared_object = placed.endswith(".so") or ".so." in placed
+                files[placed] = TreeEntry.file(archive.read(member), executable=shared_object)
+    except zipfile.BadZipFile as error:
+        raise ImageError(f"The wheel of {name} is damaged: {error}.") from error
+    return files
 
 
 def place(name: str) -> str | None:

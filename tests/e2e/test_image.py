@@ -149,7 +149,7 @@ def test_image_is_small(base_image: Image) -> None:
 
 
 def test_rebuild_elsewhere_is_identical(base_image: Image) -> None:
-    """With another folder, umask, time zone, locale, home and hash seed, and an empty cache."""
+    """With another folder, umask, time zone, locale, home, hash seed, number of processors and order of files."""
     verification = verify.verify("base", base_image.folder)
 
     assert [(row.name, row.found) for row in verification.comparisons if not row.same] == []

@@ -61,5 +61,5 @@ def test_step_that_cannot_be_kept_leaves_no_files(tmp_path: Path, monkeypatch: p
 
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(InputError, match=r"No space left on device.*cache --clear"):
-        Steps(tmp_path, lambda _: None).run("Making", {}, lambda: {"x": b"1"})
+        Steps(tmp_path, lambda _: None).file("Making", {}, lambda: b"1")
     assert list(tmp_path.iterdir()) == []

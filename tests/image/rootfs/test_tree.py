@@ -1,6 +1,7 @@
 """Trees: the owners, times and special bits in a package do not matter."""
 
 import hashlib
+import io
 from pathlib import Path
 
 import pytest
@@ -8,13 +9,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from image.errors import ImageError
-from image.rootfs.tree import Tree, TreeEntry, Unwanted, unpack
+from image.rootfs.packages import unpack
+from image.rootfs.tree import Tree, TreeEntry, Unwanted
+from image.rootfs.workers import Workers
 from tests.image.small_programs import package_of_entries
 
 
 def unpacked(tmp_path: Path, entries: dict[str, tuple[int, TreeEntry]], drop: list[str] | None = None) -> Tree:
     (tmp_path / "small.deb").write_bytes(package_of_entries(entries))
-    return unpack({"small": tmp_path / "small.deb"}, unwanted=Unwanted(drop or []))
+    return unpacked_packages({"small": tmp_path / "small.deb"}, Unwanted(drop or []))
+
+
+def unpacked_packages(packages: dict[str, Path], unwanted: Unwanted) -> Tree:
+    with Workers(2) as workers:
+        return unpack(packages, unwanted=unwanted, workers=workers)
+
+
+def archived(tree: Tree) -> bytes:
+    file = io.BytesIO()
+    tree.archive(file)
+    return file.getvalue()
 
 
 def test_packages_are_merged_into_usr(tmp_path: Path) -> None:
@@ -68,7 +82,7 @@ def test_kept_files_stay_with_the_folders_above_them(tmp_path: Path) -> None:
     everything.remove(unwanted)
 
     kept = ["x", "x/tests", "x/tests/data", "x/tests/data/a", "x/tests/data/b", "x/tests/needed.py"]
-    for tree in (everything, unpack({"small": tmp_path / "small.deb"}, unwanted=unwanted)):
+    for tree in (everything, unpacked_packages({"small": tmp_path / "small.deb"}, unwanted)):
         assert [path for path, _ in tree if path.startswith("usr/lib/")] == [f"usr/lib/{name}" for name in kept]
 
 
@@ -80,7 +94,7 @@ def test_packages_are_read_in_the_order_of_their_names(tmp_path: Path) -> None:
         entries = {"usr/same": (0o644, TreeEntry.file(str(index).encode()))}
         packages[f"p{index:02}"].write_bytes(package_of_entries(entries))
 
-    assert unpack(dict(reversed(packages.items())), unwanted=Unwanted([]))["usr/same"].contents == b"11"
+    assert unpacked_packages(dict(reversed(packages.items())), Unwanted([]))["usr/same"].contents == b"11"
 
 
 def test_links_are_followed_inside_the_tree() -> None:
@@ -151,8 +165,8 @@ def test_archive_round_trips_and_does_not_depend_on_order(entries: dict[str, Tre
     for path in reversed(entries):
         reversed_tree.put(path, entries[path])
 
-    assert list(Tree.from_archive(tree.archive())) == list(tree)
-    assert tree.archive() == reversed_tree.archive()
+    assert list(Tree.from_archive(io.BytesIO(archived(tree)))) == list(tree)
+    assert archived(tree) == archived(reversed_tree)
     assert tree.digest() == reversed_tree.digest()
 
 
@@ -163,5 +177,5 @@ def test_a_small_archive_has_the_known_digest() -> None:
     tree.put("bin", TreeEntry.link("usr/bin"))
 
     assert (
-        hashlib.sha256(tree.archive()).hexdigest() == "bb7aff744f0d2a652799f0d312167fa4dc5394dd22a794c6f2cdf19aad8c1fef"
+        hashlib.sha256(archived(tree)).hexdigest() == "bb7aff744f0d2a652799f0d312167fa4dc5394dd22a794c6f2cdf19aad8c1fef"
     )

@@ -7,7 +7,13 @@ import pytest
 
 from image.errors import ImageError
 from image.rootfs import wheels
-from image.rootfs.tree import EntryKind, TreeEntry, Unwanted
+from image.rootfs.tree import EntryKind, Tree, TreeEntry, Unwanted
+from image.rootfs.workers import Workers
+
+
+def unpacked(files: dict[str, Path], unwanted: Unwanted) -> Tree:
+    with Workers(2) as workers:
+        return wheels.unpack(files, folder="usr/lib/x", unwanted=unwanted, workers=workers)
 
 
 def test_wheel_is_unpacked_into_the_package_folder(tmp_path: Path) -> None:
@@ -18,7 +24,7 @@ def test_wheel_is_unpacked_into_the_package_folder(tmp_path: Path) -> None:
         archive.writestr("small-1.data/purelib/more.py", b"y = 2\n")
         archive.writestr("small-1.data/scripts/small", b"#!python")
 
-    tree = wheels.unpack({"small": tmp_path / "small.whl"}, folder="usr/lib/x", unwanted=Unwanted(["**/tests"]))
+    tree = unpacked({"small": tmp_path / "small.whl"}, Unwanted(["**/tests"]))
 
     assert {path: entry for path, entry in tree if entry.kind is EntryKind.FILE} == {
         "usr/lib/x/more.py": TreeEntry.file(b"y = 2\n"),
@@ -31,4 +37,4 @@ def test_damaged_wheel_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "small.whl").write_bytes(b"no zip")
 
     with pytest.raises(ImageError, match="wheel of small is damaged"):
-        wheels.unpack({"small": tmp_path / "small.whl"}, folder="usr/lib/x", unwanted=Unwanted([]))
+        unpacked({"small": tmp_path / "small.whl"}, Unwanted([]))
