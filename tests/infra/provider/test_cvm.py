@@ -14,6 +14,7 @@ import pytest
 from cloister.endpoint import Address, probe
 from cloister.process import ProcessError
 from cloister.protocol.bootconfig import BootConfiguration
+from cloister.protocol.imagemanifest import ImageManifest
 from image.inputs import host_tools
 from image.secureboot import varstore
 from image.secureboot.keys import Certificates
@@ -24,6 +25,7 @@ from infra.provider.qemu.accelerator import Accelerator
 from infra.resources.placeholders import COMPUTED
 from infra.resources.types import LOCAL_AUTHORITY, LOCAL_CVM
 from tests.image.secureboot.test_enrolment import EFITOOLS
+from tests.signed_images import statement
 
 Engine = Any
 
@@ -119,6 +121,22 @@ def test_only_the_machine_of_a_signed_image_has_its_keys_and_a_firmware_that_che
     # Without both of these a guest could write keys into the flash.
     found = ["smm=on" in words, "cfi.pflash01,property=secure,value=on" in words, "OVMF_CODE_4M.secboot.fd" in words]
     assert found == [secure] * 3
+
+
+def test_cvm_of_a_signed_image_starts_with_the_keys_of_its_statement(engine: Engine):
+    """And is replaced by one of the same image, signed with other keys."""
+    manifest = ImageManifest.parse(engine.image.read_bytes())
+    signed = statement(manifest, manifest.outputs)
+    (engine.image.parent / "signed.json").write_bytes(signed.encode())
+    inputs = engine.inputs(imageDigest=signed.digest().hex())
+    state = engine.create(LOCAL_CVM, inputs)
+
+    store = (engine.state / "lab" / "trainer" / machine.VARIABLES).read_bytes()
+    found = {one.name: one.contents for one in varstore.variables(store)}
+    assert all(found[name].endswith(der) for name, der in signed.certificates.items())
+    again = inputs | {"imageDigest": "22" * 32}
+    assert list(engine.diff(inputs, state, again).replaces) == ["imageDigest"]
+    engine.delete(LOCAL_CVM, state)
 
 
 def test_folder_is_private(engine: Engine):
