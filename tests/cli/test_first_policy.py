@@ -17,16 +17,19 @@ from cloister.errors import CloisterError, InputError
 from cloister.protocol import signingkey
 from cloister.protocol.bootconfig import BootConfiguration
 from cloister.protocol.descriptor import CvmEntry, Descriptor, MemberEntry
-from cloister.protocol.imagemanifest import ImageManifest
+from cloister.protocol.imagemanifest import ImageEvent, ImageManifest, replayed
+from tests.signed_images import event, statement
 
 OWNER = signingkey.spki_of(ed25519.Ed25519PrivateKey.generate().public_key())
 WORDS = ("policy", "--image", "manifest.json", "--workspace", "workspace.json", "--output", "first.json")
 
 
-def write(folder: Path, platform: str, *names: str) -> None:
+def write(folder: Path, platform: str, *names: str, events: tuple[ImageEvent, ...] = ()) -> None:
     """A manifest, and the descriptor of a workspace with these CVMs."""
     pcrs = dict.fromkeys((4, 9, 11), "11" * 32) | dict.fromkeys((12, 13), "00" * 32)
-    image = ImageManifest(flavor="base", debug=False, inputs={}, outputs={}, pcrs=pcrs)
+    listed = {4: events} if events else {}
+    pcrs |= {4: replayed(events)} if events else {}
+    image = ImageManifest(flavor="base", debug=False, inputs={}, outputs={}, pcrs=pcrs, events=listed)
     cvms = tuple(
         CvmEntry(name, "127.0.0.1:1", platform, BootConfiguration("trial", name, (signingkey.key_id(OWNER),)))
         for name in names
@@ -67,6 +70,38 @@ def test_policy_prints_open_members_and_next_commands(cloister, folder: Path) ->
     for step in steps:
         parsed = Parser(contexts=collection().to_contexts()).parse_argv(shlex.split(step)[1:])
         assert parsed.unparsed == []
+
+
+def test_policy_for_secure_boot_takes_the_statement_and_passes_it_on(cloister, folder: Path) -> None:
+    events = tuple(event(text) for text in ("action", "separator", "UKI", "kernel"))
+    write(folder, "azure-snp", "trainer", events=events)
+    image = ImageManifest.parse((folder / "manifest.json").read_bytes())
+    (folder / "signed.json").write_bytes(statement(image).encode())
+    done = cloister(*WORDS, "--signed", "signed.json", "--yes")
+
+    assert (done.code, done.err) == (0, "")
+    policy = Policy.parse((folder / "first.json").read_bytes())
+    assert policy.images[0].pcrs[4].hex() == replayed(events[:3])
+    assert "--image manifest.json --signed signed.json --output trainer-policy.json" in done.out
+
+
+@pytest.mark.parametrize(
+    ("file", "says"),
+    [
+        ("absent.json", "The statement about a signed image absent.json cannot be read: No such file or directory."),
+        ("manifest.json", "manifest.json is the manifest of an image, not the statement about a signed image."),
+        ("other.json", "The statement about a signed image is about another image"),
+    ],
+)
+def test_unusable_statement_is_named(cloister, folder: Path, file: str, says: str) -> None:
+    write(folder, "azure-snp", "trainer")
+    other = ImageManifest("other", False, {}, {}, dict.fromkeys((4, 9, 11, 12, 13), "00" * 32))
+    (folder / "other.json").write_bytes(statement(other).encode())
+    done = cloister(*WORDS, "--signed", file, "--yes")
+
+    assert done.code == 2
+    assert says in done.err
+    assert not (folder / "first.json").exists()
 
 
 @pytest.mark.parametrize("platform", ["azure-snp", "azure-tdx", "gcp-snp", "gcp-tdx"])
