@@ -15,6 +15,8 @@ from image.formats.contents import Contents
 from image.secureboot import authenticode, enrolment, prediction
 from image.secureboot.keys import CERTIFICATE, DB, KEK, NAMES, PK, Certificates, Signer
 
+# What other verbs read beside an image: `image.audit`, `image.diff`.
+_UNCHANGED = (output.MANIFEST, "files.json", "lock.json")
 _NEEDED = ("uki.efi", "root.erofs", "root.verity")
 _UPDATE, _LIST = ".auth", ".esl"
 _SIGNED_BY = {PK: PK, KEK: PK, DB: KEK}
@@ -62,7 +64,8 @@ def sign(image: Path, keys: Path) -> SignedImage:
         pcrs={index: register.value.hex() for index, register in registers.items()},
         events={index: _events(register) for index, register in registers.items()},
     )
-    files |= {output.MANIFEST: (image / output.MANIFEST).read_bytes(), signedimage.FILE: statement.encode()}
+    files |= {name: (image / name).read_bytes() for name in _UNCHANGED if (image / name).is_file()}
+    files[signedimage.FILE] = statement.encode()
     output.write(files, target)
     return statement
 
