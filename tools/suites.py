@@ -31,6 +31,7 @@ _SUITES = (
     "pulumi",
     "pages",
     "rare",
+    "rebuild",
 )
 USUAL = " and ".join(f"not {name}" for name in _SUITES)
 """Marker expression: what `make test` runs."""

@@ -257,6 +257,15 @@ def pages(c: Any, match: str = "") -> None:
     _end(suites.run([suites.TESTS / "pages"], match=match))
 
 
+@verb(help={"match": "only tests whose names match this expression (pytest -k)"}, example="invoke test.rebuild")
+def rebuild(c: Any, match: str = "") -> None:
+    """Rebuild the image without a network, and verify a machine from a new clone (many minutes)."""
+    from tools import suites
+
+    files = [suites.TESTS / "e2e" / name for name in ("test_years_later.py", "test_verify_it_yourself.py")]
+    _end(suites.run(files, match=match))
+
+
 namespace = Collection(
     "test",
     browser,
@@ -271,6 +280,7 @@ namespace = Collection(
     packages,
     pages,
     pulumi,
+    rebuild,
     sandbox,
     scratch,
 )

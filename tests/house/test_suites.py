@@ -62,6 +62,7 @@ def test_without_a_room_rooms_and_suites_are_listed() -> None:
                 "packages",
                 "pages",
                 "pulumi",
+                "rebuild",
                 "sandbox",
                 "scratch",
             )

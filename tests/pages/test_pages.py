@@ -7,7 +7,10 @@ import pytest
 from tests.pages.markdown import PAGES, SHELL, blocks
 from tests.pages.world import world
 
-ELSEWHERE = {"own-image": "tests/e2e/test_flavors.py"}
+ELSEWHERE = {
+    "own-image": "tests/e2e/test_flavors.py",
+    "verify-it-yourself": "tests/e2e/test_verify_it_yourself.py",
+}
 """Pages whose commands need a built image, and the test that runs them."""
 
 RUN = [page for page in PAGES if page.stem not in ELSEWHERE and any(not block.marks for block in blocks(page, SHELL))]

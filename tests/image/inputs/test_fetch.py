@@ -2,16 +2,20 @@
 
 import hashlib
 import os
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
 import pytest
 
 from cloister.errors import InputError
+from image.build.source import CHECKOUT
 from image.debian.mirror import Mirror
 from image.inputs import fetch, vendor
 from image.inputs.fetch import FetchError, SupersededError
 from image.inputs.lockfile import Lock, LockedArchive, LockedPackage
+from tests import offline
 from tests.image.small_archive import SmallArchive, SmallServer
 
 CONTENT = bytes(range(256)) * 4096
@@ -133,6 +137,28 @@ def test_vendored_inputs_need_no_mirror(
     (path,) = fetch.ensure(locked(), tmp_path / "one.tar").values()
     assert path.read_bytes() == CONTENT
     assert server.requests == []
+
+
+def test_vendored_inputs_need_no_interface(
+    cache_folder: Path, small_archive: SmallArchive, server: SmallServer, tmp_path: Path
+) -> None:
+    """In a network namespace of its own. `invoke test.rebuild` builds the whole image there."""
+    small_archive.files[f"debian/{PATH}"] = CONTENT
+    fetch.ensure(locked(), mirror=mirror(server))
+    packed = vendor.pack([locked()], tmp_path / "inputs.tar")
+    (tmp_path / "lock.json").write_bytes(locked().encode())
+    program = (
+        "import pathlib, socket, sys\n"
+        "from image.inputs import fetch, lockfile\n"
+        "try:\n    socket.create_connection(('127.0.0.1', 9), 1)\n"
+        "except OSError as error:\n    print(error.strerror)\n"
+        "lock = lockfile.Lock.parse(pathlib.Path(sys.argv[1]).read_bytes())\n"
+        "print(*fetch.ensure(lock, pathlib.Path(sys.argv[2])))\n"
+    )
+    words = [*offline.words(), sys.executable, "-c", program, str(tmp_path / "lock.json"), str(packed)]
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "elsewhere"), "PYTHONPATH": str(CHECKOUT)}
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines() == ["Network is unreachable", locked().packages[0].sha256], done.stderr
 
 
 def test_changed_vendored_input_is_rejected(
