@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +116,11 @@ def compare(before: Path, after: Path, databases: Databases | None = None) -> Ch
 def locks(before: Lock, after: Lock, databases: Databases | None = None) -> Changes:
     """Compare two locks."""
     return _compare(_Side(before), _Side(after), databases)
+
+
+def packages_only(before: Lock, after: Lock) -> Changes:
+    """Compare two locks, of which one has no wheels yet."""
+    return locks(replace(before, wheels=(), agent_wheels=()), replace(after, wheels=(), agent_wheels=()))
 
 
 def _compare(old: _Side, new: _Side, databases: Databases | None) -> Changes:

@@ -29,7 +29,7 @@ from image.inputs.lockfile import (
     override_folder,
     read,
 )
-from image.inputs.parts import ANY, DebianRecipe, HandledScript
+from image.inputs.parts import ANY, HandledScript
 
 KEYS = Path(__file__).parents[1] / "keys"
 """Debian's archive keys. They are committed because the archive replaces the package that contains them."""
@@ -39,7 +39,12 @@ _KERNEL_RELEASE = re.compile(rb"[0-9]+\.[0-9]+\.[0-9]+\\?\+deb[0-9]+")
 
 
 class ScriptError(ImageError):
-    """A package has a maintainer script that is not listed in the recipe."""
+    """A package has a maintainer script that is not listed in the recipe.
+
+    ``draft`` is the lock that would have been written, without its wheels; None before there is one.
+    """
+
+    draft: Lock | None = None
 
 
 def write(words: str, into: Path | None = None, *, mirror: Mirror | None = None, now: datetime | None = None) -> Path:
@@ -71,11 +76,16 @@ def write(words: str, into: Path | None = None, *, mirror: Mirror | None = None,
     packages = [_locked(candidate) for candidate in candidates]
     draft = Lock(place.name, request.debian.suite, request.digest(), tuple(archives), tuple(packages), (), ())
     files = fetch.ensure(draft, mirror=mirror)
-    packages = _with_scripts(packages, files, request.debian)
+    draft = replace(draft, packages=tuple(_with_scripts(packages, files)))
+    try:
+        refuse_unhandled(draft.packages, request.debian.handled)
+    except ScriptError as error:
+        error.draft = draft
+        raise
     wheels, agent_wheels = (
         tuple(pip.lock(wanted, cache.inputs())) if wanted else () for wanted in (request.wheels, request.agent_wheels)
     )
-    lock = replace(draft, packages=tuple(packages), wheels=wheels, agent_wheels=agent_wheels)
+    lock = replace(draft, wheels=wheels, agent_wheels=agent_wheels)
     path = place.path if into is None else into / f"{place.name}.json"
     _replace_file(path, lock.encode())
     return path
@@ -170,16 +180,13 @@ def _get(address: str) -> bytes:
     return content
 
 
-def _with_scripts(
-    packages: Sequence[LockedPackage], files: Mapping[str, Path], debian: DebianRecipe
-) -> list[LockedPackage]:
+def _with_scripts(packages: Sequence[LockedPackage], files: Mapping[str, Path]) -> list[LockedPackage]:
     with ThreadPoolExecutor(max(2, os.cpu_count() or 2)) as pool:
         found = list(pool.map(lambda package: deb.scripts(files[package.sha256]), packages))
     with_digests = []
     for package, scripts in zip(packages, found, strict=True):
         digests = {name: script_digest(content, package.name) for name, content in scripts.items()}
         with_digests.append(replace(package, scripts=digests))
-    refuse_unhandled(with_digests, debian.handled)
     return with_digests
 
 

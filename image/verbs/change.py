@@ -39,7 +39,13 @@ def lock(
     if kept.fits and not update:
         print(f"{kept.place.path} fits its recipe. `--update` takes newer packages.")
         return
-    path = relock.write(words)
+    try:
+        path = relock.write(words)
+    except relock.ScriptError as error:
+        # What is to be reviewed: the lines of the scripts that changed, and why the packages did.
+        if kept.lock is not None and error.draft is not None:
+            print(render.text(compare.packages_only(kept.lock, error.draft)))
+        raise
     print(f"Wrote {path}. See the changes with `git diff`, or as a changelog with `invoke image.diff`.")
     if kept.lock is not None and (after := relock.current(words).lock) is not None:
         print(render.text(compare.locks(kept.lock, after)))

@@ -48,6 +48,14 @@ def test_image_is_rebuilt_from_the_tar_without_an_interface(base_image: Image, v
     assert "Every output of the rebuilt image base is identical." in printed
 
 
+def test_inputs_are_packed_from_the_cache_without_an_interface(vendored: Path, tmp_path: Path) -> None:
+    again = tmp_path / "again.tar"
+    user = {"XDG_CACHE_HOME": str(cache.root().parent)}
+    code, printed = invoke("image.vendor", "--output", str(again), home=tmp_path, before=offline.words(), **user)
+    assert code == 0, printed
+    assert cache.digest(again) == cache.digest(vendored)
+
+
 def test_package_that_has_left_the_mirror_comes_from_an_archive(vendored: Path, tmp_path: Path) -> None:
     """The mirror has every package but one. The tar that is packed then is the same as before."""
     lock = lockfile.load(recipe.load("base").lock)

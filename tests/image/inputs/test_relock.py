@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from invoke.exceptions import Exit
 from pysequoia import Cert
 
 from image.debian.mirror import Mirror
@@ -234,6 +235,30 @@ def test_lock_that_fits_is_replaced_on_request_only_and_shows_what_changes(
     recipes.write_text(recipes.read_text().replace('["crun"]', '["crun", "unrelated"]'))
     change.lock.body(None, tools=True)
     assert "\nunrelated: added, 1\n" in capsys.readouterr().out
+
+
+def test_script_that_changed_is_shown_before_it_is_refused(
+    small_mirror: Mirror,
+    small_archive: SmallArchive,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    small_archive.release()
+    path = relock.write("tools", tmp_path / "committed", mirror=small_mirror, now=NOW)
+    kept = path.read_bytes()
+    monkeypatch.setattr(lockfile, "FOLDER", tmp_path / "committed")
+    monkeypatch.setenv("CLOISTER_DEBIAN_MIRROR", small_mirror.bases["debian"].removesuffix("/debian"))
+    small_archive.add("libyajl2", "2.1.0-6", scripts={"postinst": SCRIPT + "echo more\n"})
+    small_archive.release(NOW + timedelta(days=3650), valid=None)
+    with pytest.raises(Exit) as caught:
+        change.lock.body(None, tools=True, update=True)
+    printed = capsys.readouterr()
+    assert caught.value.code == 1
+    assert "the postinst of libyajl2 2.1.0-6 has changed" in printed.err
+    assert "libyajl2: 2.1.0-5 -> 2.1.0-6 (changed scripts: postinst)" in printed.out
+    assert "    +echo more" in printed.out
+    assert path.read_bytes() == kept
 
 
 def superseded(mirror: Mirror, small_archive: SmallArchive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
