@@ -20,6 +20,8 @@ pytestmark = pytest.mark.rebuild
 _PAGE = paths.CHECKOUT / "docs" / "verify-it-yourself.md"
 _ADDRESS = "https://git.example.org/cloister"
 _SECONDS = 3000
+# Where packages come from, and what took the place of a lock whose packages are gone.
+_KEPT = ("CLOISTER_DEBIAN_", "CLOISTER_LOCKS")
 
 
 def git(*words: str) -> str:
@@ -54,7 +56,7 @@ def typed(text: str, folder: Path) -> tuple[int, str]:
     """Type commands at a terminal, where a reader confirms the policy; the exit code, and what was shown."""
     ours, theirs = pty.openpty()
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("CLOISTER_", "PYTHON"))}
-    environment |= {name: value for name, value in os.environ.items() if name.startswith("CLOISTER_DEBIAN_")}
+    environment |= {name: value for name, value in os.environ.items() if name.startswith(_KEPT)}
     # The page's address leads to this checkout.
     environment |= {
         "GIT_CONFIG_COUNT": "1",
