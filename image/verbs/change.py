@@ -42,7 +42,7 @@ def lock(
     try:
         path = relock.write(words)
     except relock.ScriptError as error:
-        # What is to be reviewed: the lines of the scripts that changed, and why the packages did.
+        # For the review: the lines of the scripts that changed, and why the packages did.
         if kept.lock is not None and error.draft is not None:
             print(render.text(compare.packages_only(kept.lock, error.draft)))
         raise
