@@ -68,6 +68,34 @@ def test_mrtd_has_the_files_pages_in_its_order() -> None:
     assert IgvmFile.parse(GOOD).mrtd() == digest(done + added(0x8000) + added(0x9000))
 
 
+def test_values_are_those_of_microsofts_crate() -> None:
+    """igvm 0.4.0 at commit e6c3ff1c (generate_snp_measurement, generate_tdx_measurement), for these very bytes."""
+
+    def rows(at: int) -> list[tuple[int, bytes]]:
+        return [
+            *PLATFORMS,
+            (0x101, struct.pack("<QII", 0x30000, 1, 0)),
+            (0x101, struct.pack("<QII", 0, 2, 0)),
+            area(0, 8192),
+            (0x307, struct.pack("<II", 0, 0)),
+            page(0x1000, at),
+            page(0x2000),
+            page(0x3000, at, flags=2),
+            page(0x5000, at, purpose=1, mask=1),
+            page(0x6000, at, purpose=2, mask=1),
+            page(0x7000, at, mask=2),
+            insert(0x8000, 0),
+        ]
+
+    file = IgvmFile.parse(encode_igvm(rows(data_offset(rows(0))), CODE))
+    assert replay(file.measured(zero_pages=False)).hex() == (
+        "00cbc4eed7bfe84906d115ac01b54c48abc06d1ccbd0f30b32a1e0768e7503a4e970a8ef663bf6be6028fa0229f39da7"
+    )
+    assert file.mrtd().hex() == (
+        "5b45c64dd71923d655a8140d0e5975519a753873327c6dff80d9aa718dc6a2fb027f00ed2ab83fb3a53537a904f249d4"
+    )
+
+
 def test_large_page_is_measured_as_small_ones() -> None:
     def file(flags: int) -> IgvmFile:
         rows = [platform(1, SEV_SNP), page(0x200000, 1, mask=1, flags=flags)]
