@@ -27,6 +27,7 @@ from cloister.attestation.snp.launch import (
 from cloister.attestation.tdx.launch import Order, TdFirmware, TdRegion
 from cloister.errors import InputError
 from image.errors import ImageError
+from image.platforms import rtmr0
 from image.platforms.machine_value import MachineValue, MeasuredStep, ValueKind
 
 MAX_PROCESSORS = 4096
@@ -93,7 +94,7 @@ def measure(path: Path, launch: HostLaunch) -> tuple[MachineValue, ...]:
     else:
         values.append(MachineValue("launch digest", "SEV-SNP", ValueKind.MISSING, "", reason))
     if firmware.td is not None:
-        values += (_mrtd(firmware.td, order, name) for order in Order)
+        values += (*(_mrtd(firmware.td, order, name) for order in Order), rtmr0.of_firmware(firmware.td))
     else:
         values.append(MachineValue("MRTD", "TDX", ValueKind.MISSING, "", reason))
     return tuple(values)

@@ -39,16 +39,23 @@ def _value(
 
 
 def of_platform(platform: str, computed: Sequence[MachineValue]) -> tuple[MachineValue, ...]:
-    """The registers of a platform: predicted ones with their values among ``computed``, the others as recorded."""
+    """The registers of a platform: what is computed as ``computed`` has it, the others as recorded."""
     found: list[MachineValue] = []
     for one in load(platform):
-        if one.kind is not ValueKind.PREDICTED:
-            found.append(one)
-            continue
-        values = [
-            dataclasses.replace(value, source=one.source)
-            for value in computed
-            if value.register == one.register and one.of in value.of
-        ]
-        found += values or [MachineValue(one.register, one.of, ValueKind.MISSING, "", _WITH_FIRMWARE)]
+        values = [dataclasses.replace(value, source=one.source) for value in computed if _answers(value, one)]
+        if one.kind is ValueKind.PREDICTED:
+            values = values or [MachineValue(one.register, one.of, ValueKind.MISSING, "", _WITH_FIRMWARE)]
+        found += values or [one]
     return tuple(found)
+
+
+def _answers(value: MachineValue, one: MachineValue) -> bool:
+    """Whether a computed value is that of a register of the platform.
+
+    One for the firmware with an image's own keys takes the place of one that was recorded without them.
+    """
+    if value.register != one.register:
+        return False
+    if one.kind is ValueKind.RECORDED:
+        return value.kind is ValueKind.PREDICTED and bool(value.of)
+    return value.kind is one.kind and one.of in value.of

@@ -96,6 +96,15 @@ def test_registers_get_the_values_that_were_computed() -> None:
     assert (missing.kind, "--firmware" in missing.source) == (ValueKind.MISSING, True)
 
 
+def test_prediction_for_an_images_own_keys_replaces_a_recording_without_them() -> None:
+    signed = MachineValue("PCR 7", "firmware with the image's keys alone", ValueKind.PREDICTED, "aa", "the image")
+    off = [one.value for one in reference.of_platform("local", ()) if one.register == "PCR 7"]
+    on = [one.value for one in reference.of_platform("local", (signed,)) if one.register == "PCR 7"]
+    assert (off, on) == ([of(Platform.LOCAL, "PCR 7").value], ["aa"])
+    (cloud,) = [one for one in reference.of_platform("gcp-snp", (signed,)) if one.register == "PCR 7"]
+    assert (cloud.kind, cloud.value) == (ValueKind.HOST, "")
+
+
 def test_unknown_platform_is_refused_with_the_known_ones() -> None:
     with pytest.raises(InputError) as raised:
         reference.load("ec2")
