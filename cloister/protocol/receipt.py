@@ -1,14 +1,8 @@
 """The receipt: an in-toto statement about the origin of a result, in a DSSE envelope signed by the event-log key.
 
-The envelope's two byte strings are base64 as standard tools read it (RFC 4648 section 4, with padding); all others are
-base64url without padding.
-
-Sources: in-toto Attestation Framework, Statement v1; DSSE v1.0.2, "Protocol" (pre-authentication encoding) and
-"Envelope".
+Source: in-toto Attestation Framework, Statement v1. The envelope is ``dsse.py``.
 """
 
-import base64
-import binascii
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,11 +11,9 @@ from typing import Self
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from cloister.errors import ChangedFileError
-from cloister.protocol import canonical, schema, signingkey
+from cloister.protocol import canonical, dsse, schema, signingkey, text
 
 MAX_SIZE = 8 * 1024 * 1024
-PAYLOAD_TYPE = "application/vnd.in-toto+json"
-STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "urn:cloister:receipt:v1"
 
 
@@ -66,7 +58,7 @@ class Receipt:
         """The in-toto statement, canonical JSON."""
         return canonical.encode(
             {
-                "_type": STATEMENT_TYPE,
+                "_type": dsse.STATEMENT_TYPE,
                 "subject": [
                     {"name": name, "digest": {"sha256": digest}} for name, digest in sorted(self.files.items())
                 ],
@@ -141,58 +133,30 @@ def payload_digest(payload: bytes) -> bytes:
 
 def sign(payload: bytes, key: ed25519.Ed25519PrivateKey) -> bytes:
     """The DSSE envelope (JSON) of a statement."""
-    return canonical.encode(
-        {
-            "payload": _to_base64(payload),
-            "payloadType": PAYLOAD_TYPE,
-            "signatures": [
-                {
-                    "keyid": signingkey.key_id(signingkey.spki_of(key.public_key())),
-                    "sig": _to_base64(key.sign(_pre_authentication(payload))),
-                }
-            ],
-        }
-    )
+    return dsse.sign(payload, key)
 
 
 def open_envelope(envelope: bytes, event_log_key: bytes) -> bytes:
     """The statement in a DSSE envelope that the event-log key (SPKI) signed.
 
-    Raises FormatError for a malformed envelope, ProofError when the key is not an Ed25519 key or did not sign it.
+    Raises FormatError for a malformed envelope or one that is not as :func:`sign` writes it, ProofError when the key
+    is not an Ed25519 key or did not sign it.
     """
     what = "The receipt's envelope"
-    value = canonical.parse_canonical(envelope, what=what, limit=2 * MAX_SIZE)
-    schema.validate("dsse", value, what=what)
+    canonical.parse_canonical(envelope, what=what, limit=2 * MAX_SIZE)
+    opened = dsse.Envelope.parse(envelope, what=what, limit=MAX_SIZE)
     try:
         key = signingkey.load_event_log_key(event_log_key)
     except canonical.FormatError as error:
         raise ChangedFileError(f"The evidence has no usable event-log key. {error.message}") from error
-    payload = _from_base64(value["payload"], what=f"{what}: payload")
-    signature = value["signatures"][0]
-    expected = signingkey.key_id(event_log_key)
-    if signature["keyid"] != expected:
-        raise ChangedFileError(f"The receipt is signed by the key {signature['keyid']}; the evidence names {expected}.")
-    signed = _from_base64(signature["sig"], what=f"{what}: signature")
-    if not signingkey.verify_with(key, signed, _pre_authentication(payload)):
+    if len(opened.signatures) != 1:
+        raise canonical.FormatError(f"{what} has {len(opened.signatures)} signatures; a receipt has one.")
+    found, expected = opened.signatures[0].key_id, signingkey.key_id(event_log_key)
+    if found != expected:
+        raise ChangedFileError(
+            f"The receipt is signed by the key {text.printable(found)}; the evidence names {expected}."
+        )
+    message = dsse.pre_authentication(opened.payload)
+    if not signingkey.verify_with(key, opened.signatures[0].value, message):
         raise ChangedFileError("The receipt is not signed by the event-log key in the evidence.")
-    return payload
-
-
-def _pre_authentication(payload: bytes) -> bytes:
-    kind = PAYLOAD_TYPE.encode()
-    return b"DSSEv1 %d %s %d %s" % (len(kind), kind, len(payload), payload)
-
-
-def _to_base64(data: bytes) -> str:
-    return base64.b64encode(data).decode("ascii")
-
-
-def _from_base64(text: str, *, what: str) -> bytes:
-    """The bytes of base64 text with padding; exactly one text decodes to given bytes. Raises FormatError."""
-    try:
-        data = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise canonical.FormatError(f"{what} is not base64 with padding.") from error
-    if _to_base64(data) != text:
-        raise canonical.FormatError(f"{what} is not base64 with padding.")
-    return data
+    return opened.payload
