@@ -9,11 +9,11 @@ from image.build.builder import build
 
 
 def main() -> None:
-    """Build into a folder without reusing steps of earlier builds, as on another machine."""
+    """Build into a folder without reusing anything of earlier builds, as on another machine."""
     elsewhere.become()
     flavor, folder, *vendored = sys.argv[1:]
     try:
-        build(flavor, Path(folder), vendored=Path(vendored[0]) if vendored else None, fresh=True)
+        build(flavor, Path(folder), vendored=Path(vendored[0]) if vendored else None, fresh=True, reread=True)
     except CloisterError as error:
         sys.exit(str(error))
 

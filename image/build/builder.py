@@ -27,6 +27,7 @@ from image.rootfs.bytecode import Compiler
 from image.rootfs.packages import unpack
 from image.rootfs.tree import Tree, TreeEntry, Unwanted
 from image.rootfs.workers import Workers
+from image.sbom import declared, document
 
 
 @dataclass(frozen=True)
@@ -44,19 +45,22 @@ def build(
     vendored: Path | None = None,
     relock: bool = False,
     fresh: bool = False,
+    reread: bool = False,
     say: Callable[[str], None] = print,
 ) -> ImageManifest:
     """Build the image of a recipe, by name or path, into the folder ``destination``; its manifest.
 
-    ``vendored`` and ``relock`` are as for ``Inputs.gather``; ``fresh`` reuses no step of an earlier build; ``say``
-    receives the name of each step. Raises ImageError, and InputError when a disk is full.
+    ``vendored`` and ``relock`` are as for ``Inputs.gather``; ``fresh`` reuses no step of an earlier build, and
+    ``reread`` nothing that was read from packages; ``say`` receives the name of each step. Raises ImageError, and
+    InputError when a disk is full.
     """
     with disk_space.needed(Path(tempfile.gettempdir()), disk_space.TEMPORARY_HINT):
         if not fresh and (known := _unchanged(words, destination, vendored)) is not None:
             say("No input and no output has changed since the last build.")
             return known
         inputs = Inputs.gather(words, vendored, relock=relock)
-        outputs = assemble(inputs, Steps(None if fresh else cache.root() / "steps", say))
+        steps = Steps(None if fresh else cache.root() / "steps", say)
+        outputs = assemble(inputs, steps, None if reread else cache.root() / "declared")
         output.write(outputs.files, destination)
         unchanged.keep(inputs.recipe, lock=inputs.lock.digest(), tools=inputs.tools, manifest=outputs.manifest)
     return outputs.manifest
@@ -78,15 +82,15 @@ def _unchanged(words: str, destination: Path, vendored: Path | None) -> ImageMan
     return known
 
 
-def assemble(inputs: Inputs, steps: Steps) -> Outputs:
-    """Build all outputs in memory. Raises ImageError and ProcessError."""
+def assemble(inputs: Inputs, steps: Steps, kept: Path | None) -> Outputs:
+    """Build all outputs in memory. ``kept`` is as for ``declared.debian``. Raises ImageError and ProcessError."""
     with Workers() as workers:
-        made = _assemble(inputs, steps, workers)
+        made = _assemble(inputs, steps, kept, workers)
     steps.prune()
     return made
 
 
-def _assemble(inputs: Inputs, steps: Steps, workers: Workers) -> Outputs:
+def _assemble(inputs: Inputs, steps: Steps, kept: Path | None, workers: Workers) -> Outputs:
     builders = source.builders_digest(inputs.checkout)
     agent = source.agent(inputs.recipe.agent, inputs.checkout)
     common = {"builders": builders, "recipe": inputs.recipe.digest(), "tools": inputs.tools}
@@ -137,15 +141,25 @@ def _assemble(inputs: Inputs, steps: Steps, workers: Workers) -> Outputs:
         "measurements.json": manifest.measurements(registers.result()),
         "lock.json": inputs.lock.encode(),
     }
+    decided_by = {
+        "recipe": inputs.recipe.digest(),
+        "lock": inputs.lock.digest(),
+        "tools": inputs.tools,
+        "source": source.digest(builders, agent),
+    }
+    files[document.FILE] = document.encode(
+        document.DescribedImage(
+            inputs.recipe.flavor, inputs.recipe.description, hashlib.sha256(kernel_image).hexdigest(), decided_by
+        ),
+        inputs.lock,
+        debian=declared.debian(inputs.packages, inputs.digests, kept),
+        wheels=declared.wheels(inputs.wheels),
+        agent_wheels=declared.wheels(inputs.agent_wheels),
+    )
     described = manifest.describe(
         inputs.recipe,
         packages=root.packages,
-        inputs={
-            "recipe": inputs.recipe.digest(),
-            "lock": inputs.lock.digest(),
-            "tools": inputs.tools,
-            "source": hashlib.sha256(bytes.fromhex(builders) + agent.digest()).hexdigest(),
-        },
+        inputs=decided_by,
         outputs=files,
         registers=registers.result(),
         workers=workers,

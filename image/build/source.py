@@ -25,12 +25,15 @@ _BUILDERS = (
     "build/manifest",
     "build/measure",
     "build/source",
+    "debian/copyright",
     "debian/deb",
+    "debian/deb822",
+    "debian/source",
 )
 SOURCES = ("cloister", "agent_runtime", "image")
 """The folders of the checkout whose code runs in a build, or is in the guest."""
 
-_BUILDER_FOLDERS = ("formats", "rootfs", "guest", "templates")
+_BUILDER_FOLDERS = ("formats", "rootfs", "sbom", "guest", "templates")
 
 
 def agent(modules: AgentRecipe, checkout: Path = CHECKOUT) -> Tree:
@@ -56,6 +59,11 @@ def digest_of_all(checkout: Path = CHECKOUT) -> str:
     """SHA-256 (hex) of every file in ``SOURCES``: what cannot decide an output is included, too."""
     files = (path for name in SOURCES for path in (checkout / name).rglob("*"))
     return _digest(checkout, (path for path in files if "__pycache__" not in path.parts and path.is_file()))
+
+
+def digest(builders: str, agent: Tree) -> str:
+    """SHA-256 (hex) of what decides an image: ``builders_digest``, and the agent's files."""
+    return hashlib.sha256(bytes.fromhex(builders) + agent.digest()).hexdigest()
 
 
 def _module(name: str, checkout: Path) -> Path:

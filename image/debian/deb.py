@@ -6,6 +6,7 @@ Source: deb(5) and ar(5). Nothing is installed and no maintainer script is run.
 import gzip
 import io
 import lzma
+import posixpath
 import re
 import tarfile
 import zlib
@@ -24,6 +25,7 @@ SCRIPTS = ("preinst", "config", "postinst")
 
 _CHANGELOG = re.compile(r"(?:\./)?usr/share/doc/[^/]+/changelog(?P<debian>\.Debian)?\.gz")
 _LARGEST_CHANGELOG = 16 * 1024 * 1024
+_DOCUMENTS = "usr/share/doc"
 
 
 def _member(path: Path, prefix: str) -> tuple[str, bytes]:
@@ -41,6 +43,9 @@ def _member(path: Path, prefix: str) -> tuple[str, bytes]:
     raise ImageError(f"{path.name} is not a Debian package: {prefix}* is missing.")
 
 
+_DAMAGED = (lzma.LZMAError, OSError, EOFError, zlib.error, tarfile.TarError)
+
+
 def _open_tar(path: Path, prefix: str) -> tarfile.TarFile:
     name, content = _member(path, prefix)
     kind = name.rpartition(".")[2]
@@ -52,7 +57,7 @@ def _open_tar(path: Path, prefix: str) -> tarfile.TarFile:
         elif kind != "tar":
             raise ImageError(f"{path.name} contains {name}: unsupported compression. Expected xz or gzip.")
         return tarfile.open(fileobj=io.BytesIO(content), mode="r:", encoding="utf-8")
-    except (lzma.LZMAError, gzip.BadGzipFile, EOFError, tarfile.TarError) as error:
+    except _DAMAGED as error:
         raise ImageError(f"{path.name} is damaged: cannot read {name} ({error}).") from error
 
 
@@ -120,6 +125,31 @@ def changelog(path: Path) -> str:
                     return text
                 # Of a package that exists in Debian only; of others it is the upstream project's, in another form.
                 upstream = text
-    except (lzma.LZMAError, OSError, EOFError, zlib.error, tarfile.TarError) as error:
+    except _DAMAGED as error:
         raise ImageError(f"{path.name} is damaged: cannot read its changelog ({error}).") from error
     return upstream
+
+
+def copyright_file(path: Path, package: str) -> bytes | str:
+    """The copyright file of a package, or the name of the package whose file a link says it is; empty without one.
+
+    Only the part of the archive before the file is decompressed, and no more than one block of it is in memory.
+    Source: Debian Policy, sections 12.3 and 12.5.
+    """
+    name, content = _member(path, "data.tar")
+    folder = f"{_DOCUMENTS}/{package}"
+    opened = {"xz": lzma.open, "gz": gzip.open, "tar": lambda file: file}.get(name.rpartition(".")[2])
+    if opened is None:
+        raise ImageError(f"{path.name} contains {name}: unsupported compression. Expected xz or gzip.")
+    try:
+        with opened(io.BytesIO(content)) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
+            for member in archive:
+                at = posixpath.normpath(member.name).lstrip("/")
+                if member.issym() and at in (folder, f"{folder}/copyright"):
+                    target = posixpath.normpath(posixpath.join("/", posixpath.dirname(at), member.linkname))
+                    return target.removeprefix(f"/{_DOCUMENTS}/").partition("/")[0]
+                if member.isfile() and at == f"{folder}/copyright" and (file := archive.extractfile(member)):
+                    return file.read()
+    except _DAMAGED as error:
+        raise ImageError(f"{path.name} is damaged: cannot read {name} ({error}).") from error
+    return ""
