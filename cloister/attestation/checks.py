@@ -10,6 +10,7 @@ from cloister.attestation.azure.checks import AZURE_CHECKS, AZURE_SNP_NAMES, AZU
 from cloister.attestation.checkinfo import AGAIN, LOG_ALONE, REBUILD, CheckInfo, Failure, FailureKind, compare, missing
 from cloister.attestation.collateral_source import CERTIFICATE
 from cloister.attestation.gcp.checks import GCP_CHECKS, GCP_SNP_NAMES, GCP_TDX_IMAGE_NAMES, GCP_TDX_NAMES
+from cloister.attestation.image_statements import STATEMENT_CHECKS
 from cloister.attestation.snp.checks import SNP_CHECKS, SNP_IMAGE_NAMES, SNP_NAMES
 from cloister.attestation.tdx.checks import TDX_CHECKS, TDX_IMAGE_NAMES, TDX_NAMES
 
@@ -85,6 +86,7 @@ _CHECKS = {
     "runtime-boot-configuration": CheckInfo("The measured boot configuration", _FORGED),
     "runtime-agent": CheckInfo("The measured event-log key of the agent", _FORGED),
     "runtime-manifest": CheckInfo("The measured computation manifest", _FORGED),
+    **STATEMENT_CHECKS,
     "quote-magic": CheckInfo("The magic number of the quote", _FORGED),
     "quote-type": CheckInfo("The type of the attested structure", _FORGED),
     "quote-signer": CheckInfo("The name of the key in the quote", _FORGED),

@@ -24,12 +24,22 @@ LAUNCH_ENDORSEMENT = "launch-endorsement"
 """Google's signed endorsement of its firmware: a protobuf VMLaunchEndorsement."""
 
 COLLATERAL_KINDS = (CERTIFICATE, CRL, TCB_INFO, QE_IDENTITY, LAUNCH_ENDORSEMENT)
-"""All kinds. Evidence with an item of another kind is malformed: no check would read that item."""
+"""All kinds that evidence carries. Evidence with an item of another kind is malformed: no check would read that item.
+"""
+
+STATEMENT = "image-statement"
+"""A signed statement about images (``statements/``), which only a party brings: evidence never carries one."""
+
+SEEN_STATEMENT = "seen-image-statement"
+"""A statement that the party's client remembers from an earlier session: no older one of its publisher counts."""
+
+BROUGHT_KINDS = (*COLLATERAL_KINDS, STATEMENT)
+"""All kinds that a party has in files."""
 
 
 @dataclass(frozen=True)
 class CollateralItem:
-    """One piece of collateral: its kind (one of COLLATERAL_KINDS) and its bytes."""
+    """One piece of collateral: its kind (one of BROUGHT_KINDS) and its bytes."""
 
     kind: str
     content: bytes
@@ -57,7 +67,7 @@ class Collateral(Protocol):
     """A source of collateral. A source that has nothing of a kind returns nothing; it never raises."""
 
     def items(self, kind: str) -> Iterable[bytes]:
-        """Everything of ``kind`` (one of COLLATERAL_KINDS) that this source has."""
+        """Everything of ``kind`` (one of BROUGHT_KINDS, or SEEN_STATEMENT) that this source has."""
         ...
 
     def origin(self, kind: str, content: bytes) -> Origin | None:

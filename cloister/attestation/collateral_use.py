@@ -10,7 +10,7 @@ from cloister.protocol import canonical
 class Skipped:
     """An item of collateral that was ignored.
 
-    kind: one of ``collateral_source.COLLATERAL_KINDS``.
+    kind: one of ``collateral_source.BROUGHT_KINDS``.
     digest: SHA-256 of its bytes.
     brought: true if the caller brought it, false if the evidence carried it.
     reason: what is wrong with it.
@@ -31,7 +31,7 @@ class Skipped:
 class Used:
     """An item of collateral that the verdict relies on.
 
-    kind: one of ``collateral_source.COLLATERAL_KINDS``.
+    kind: one of ``collateral_source.BROUGHT_KINDS``.
     name: what it is, in words.
     digest: SHA-256 of its bytes.
     source: which copy it is, one of ``collateral_source.ORIGINS``; ``place`` names file or address, if it has one.

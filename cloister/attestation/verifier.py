@@ -18,6 +18,7 @@ from cloister.attestation.collateral_source import Collateral
 from cloister.attestation.diagnosis.explain import explained
 from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.evidence import Evidence, Platform
+from cloister.attestation.image_statements import check_statements
 from cloister.attestation.platforms import azure, gcp, local, sev_snp, tdx
 from cloister.attestation.platforms.appraisal import EvidenceAppraisal, PlatformResult, in_utc
 from cloister.attestation.policy.document import not_for_sessions
@@ -140,8 +141,9 @@ def verify(
             "platform", False, accepted, known if evidence.platform in policy.platforms else evidence.platform
         )
 
-    skip_unsigned(usable)
     image = result.image
+    check_statements(checks, image, policy, usable, at, live=isinstance(purpose, SessionPurpose))
+    skip_unsigned(usable)
     claims = Claims(
         boot_configuration=configuration,
         boot_configuration_digest=evidence.boot_configuration_digest(),

@@ -27,18 +27,24 @@ _HOW = {
     example="history --accept 3f2a9c0011d4be57",
 )
 def history(settings: Settings, accept: str = "") -> None:
-    """Show every image, policy, manifest and key that you accepted, for each workspace, and what waits for your yes."""
+    """Show every image, policy, manifest, key and statement that you accepted, and what waits for your yes."""
     if accept:
         client.accept_change(accept)
         show.note("Accepted. Run the command again that was refused.")
-    found = client.read_history()
+    found, publishers = client.read_history(), client.read_publishers()
     if settings.json:
-        show.facts({"version": 1, "workspaces": [one.value() for one in found]})
+        listed = {"workspaces": found, "publishers": publishers}
+        show.facts({"version": 1, **{name: [one.value() for one in those] for name, those in listed.items()}})
         return
-    if not found:
+    if not found and not publishers:
         print("You have not accepted anything yet.")
     for one in found:
         _print(one)
+    for publisher in publishers:
+        print(f"Publisher with the key {publisher.key}")
+        for entry in publisher.entries:
+            when = local_time(canonical.from_time(entry.time, what="The time of a line"))
+            print(f"  {when}  {entry.accepted.subject}: statement {entry.accepted.label}, {entry.accepted.digest}")
 
 
 def _print(one: "WorkspaceHistory") -> None:

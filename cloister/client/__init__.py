@@ -109,6 +109,8 @@ if TYPE_CHECKING:
     from cloister.client.history.entry import Accepted as Accepted
     from cloister.client.history.history import AcceptanceHistory as AcceptanceHistory
     from cloister.client.history.history import AcceptedChange as AcceptedChange
+    from cloister.client.history.publishers import PublisherHistory as PublisherHistory
+    from cloister.client.history.publishers import read_publishers as read_publishers
     from cloister.client.history.reading import WorkspaceHistory as WorkspaceHistory
     from cloister.client.history.reading import accept_change as accept_change
     from cloister.client.history.reading import read_history as read_history
@@ -321,6 +323,10 @@ _NAMES = {
     "cloister.client.history.history": (
         "AcceptanceHistory",
         "AcceptedChange",
+    ),
+    "cloister.client.history.publishers": (
+        "PublisherHistory",
+        "read_publishers",
     ),
     "cloister.client.history.reading": (
         "WorkspaceHistory",

@@ -4,19 +4,31 @@ from datetime import datetime
 
 from cryptography.hazmat.primitives import serialization
 
-from cloister.attestation.collateral_source import CERTIFICATE, CRL, LAUNCH_ENDORSEMENT, QE_IDENTITY, TCB_INFO
+from cloister.attestation.collateral_source import (
+    CERTIFICATE,
+    CRL,
+    LAUNCH_ENDORSEMENT,
+    QE_IDENTITY,
+    STATEMENT,
+    TCB_INFO,
+)
 from cloister.attestation.gcp.endorsement import LaunchEndorsement
 from cloister.attestation.snp.certificates import EndorsementCertificate
+from cloister.attestation.statements.statement import ImageStatement
 from cloister.attestation.tdx.tcb_info import QeIdentity, TcbInfo
 from cloister.attestation.x509.certificate import Certificate
 from cloister.attestation.x509.crl import RevocationList
 
-Parsed = Certificate | EndorsementCertificate | RevocationList | TcbInfo | QeIdentity | LaunchEndorsement
+Parsed = (
+    Certificate | EndorsementCertificate | RevocationList | TcbInfo | QeIdentity | LaunchEndorsement | ImageStatement
+)
 """A parsed piece of collateral of any kind."""
 
 
 def kind_of(value: Parsed) -> str:
-    """The kind of a parsed piece (``collateral_source.COLLATERAL_KINDS``)."""
+    """The kind of a parsed piece (``collateral_source.BROUGHT_KINDS``)."""
+    if isinstance(value, ImageStatement):
+        return STATEMENT
     if isinstance(value, RevocationList):
         return CRL
     if isinstance(value, TcbInfo):
@@ -28,6 +40,8 @@ def kind_of(value: Parsed) -> str:
 
 def describe(value: Parsed) -> tuple[str, datetime | None]:
     """A name for people, and the expiry time (aware); None if it does not expire."""
+    if isinstance(value, ImageStatement):
+        return value.name(), value.until
     if isinstance(value, EndorsementCertificate):
         return f"{value.kind.name} of {value.amd.product_name}", value.not_after
     if isinstance(value, Certificate):
@@ -42,7 +56,9 @@ def describe(value: Parsed) -> tuple[str, datetime | None]:
 
 
 def encoded(value: Parsed) -> bytes:
-    """The bytes of a piece that came inside another structure. Of a launch endorsement: the signed part."""
+    """The bytes of a piece that came inside another structure. Of what Google or a builder signed: the signed part."""
+    if isinstance(value, ImageStatement):
+        return value.envelope.payload
     if isinstance(value, (Certificate, EndorsementCertificate)):
         return value.der
     if isinstance(value, RevocationList):

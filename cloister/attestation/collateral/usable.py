@@ -25,6 +25,8 @@ from cloister.attestation.collateral_source import (
     EVIDENCE,
     LAUNCH_ENDORSEMENT,
     QE_IDENTITY,
+    SEEN_STATEMENT,
+    STATEMENT,
     TCB_INFO,
     Collateral,
     CollateralItem,
@@ -34,6 +36,7 @@ from cloister.attestation.errors import CollateralError, MalformedEvidence
 from cloister.attestation.gcp.endorsement import LaunchEndorsement
 from cloister.attestation.result import Recorded, Skipped, Used
 from cloister.attestation.snp.certificates import EndorsementCertificate, is_endorsement
+from cloister.attestation.statements.statement import ImageStatement
 from cloister.attestation.tdx.tcb_info import QeIdentity, TcbInfo
 from cloister.attestation.x509.certificate import Certificate
 from cloister.attestation.x509.crl import RevocationList
@@ -96,6 +99,14 @@ class UsableCollateral:
     def launch_endorsements(self) -> tuple[LaunchEndorsement, ...]:
         """All of Google's launch endorsements, in order."""
         return self._values(LAUNCH_ENDORSEMENT, LaunchEndorsement.parse)
+
+    def statements(self) -> tuple[ImageStatement, ...]:
+        """All statements about images that the caller brings, in order."""
+        return self._values(STATEMENT, ImageStatement.parse)
+
+    def seen_statements(self) -> tuple[ImageStatement, ...]:
+        """The statements that the caller has seen earlier, in order."""
+        return self._values(SEEN_STATEMENT, ImageStatement.parse)
 
     def parsed(self, kind: str, content: bytes, parse: Callable[[bytes], _Value]) -> _Value:
         """``parse(content)``, from an earlier appraisal if there was one; ``kind`` stands for ``parse``."""

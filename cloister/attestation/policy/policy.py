@@ -18,6 +18,7 @@ from cloister.attestation.instances import Instances
 from cloister.attestation.policy import document, images
 from cloister.attestation.policy.document import WHAT, PolicyKind
 from cloister.attestation.policy.images import ImageReference
+from cloister.attestation.policy.statements import BuildersPolicy, PublisherPolicy
 from cloister.attestation.snp.policy import SnpPolicy
 from cloister.attestation.tdx.policy import TdxPolicy
 from cloister.attestation.x509.certificate import Certificate
@@ -79,6 +80,7 @@ class Policy:
         PCR 2, which must then have the value of a boot without drivers.
     local, snp, tdx, azure, gcp: what each platform must be; None if no accepted platform needs the section.
     instances: accepted machines; None accepts any.
+    builders, publisher: who must have stated something about the image; None demands nothing.
     """
 
     platforms: tuple[Platform, ...]
@@ -94,6 +96,8 @@ class Policy:
     azure: AzurePolicy | None = None
     gcp: GcpPolicy | None = None
     instances: Instances | None = None
+    builders: BuildersPolicy | None = None
+    publisher: PublisherPolicy | None = None
 
     def __post_init__(self) -> None:
         """Rules between members. Raises PolicyError."""
@@ -208,6 +212,8 @@ class Policy:
             azure=AzurePolicy.from_value(value["azure"]) if "azure" in value else None,
             gcp=GcpPolicy.from_value(value["gcp"]) if "gcp" in value else None,
             instances=Instances.from_value(value["instances"]) if "instances" in value else None,
+            builders=BuildersPolicy.from_value(value["builders"]) if "builders" in value else None,
+            publisher=PublisherPolicy.from_value(value["publisher"]) if "publisher" in value else None,
         )
 
     def value(self) -> dict[str, Any]:
@@ -236,6 +242,8 @@ class Policy:
             ("azure", self.azure),
             ("gcp", self.gcp),
             ("instances", self.instances),
+            ("builders", self.builders),
+            ("publisher", self.publisher),
         ):
             if section is not None:
                 value[name] = section.value()

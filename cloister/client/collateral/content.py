@@ -14,11 +14,13 @@ from cloister.attestation.collateral_source import (
     CRL,
     LAUNCH_ENDORSEMENT,
     QE_IDENTITY,
+    STATEMENT,
     TCB_INFO,
     CollateralItem,
 )
 from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.snp.certificates import EndorsementCertificate, is_endorsement
+from cloister.attestation.statements.statement import ImageStatement
 from cloister.attestation.x509.certificate import Certificate
 from cloister.attestation.x509.crl import RevocationList
 from cloister.protocol import canonical
@@ -39,6 +41,7 @@ _REST = re.compile(rb"\s*\Z")
 _LABELS = {b"CERTIFICATE": CERTIFICATE, b"X509 CRL": CRL}
 _PUBLIC_KEY = b"PUBLIC KEY"
 _NUMBERS = "tcbEvaluationDataNumbers"
+_DSSE = "payloadType"
 _SIGNED = {TCB_INFO: "tcbInfo", QE_IDENTITY: "enclaveIdentity"}
 _CHAINS = ("pck_crl_issuer_chain", "tcb_info_issuer_chain", "qe_identity_issuer_chain", "pck_certificate_chain")
 _CRLS = ("root_ca_crl", "pck_crl")
@@ -56,7 +59,8 @@ class DatedItem:
 
 
 def read(data: bytes, what: str) -> tuple[CollateralItem, ...]:
-    """The items in a file: PEM (several), DER, a revocation list in hex, Intel's JSON, or a set of it in one document.
+    """The items in a file: PEM (several), DER, a revocation list in hex, a signed statement about images, Intel's JSON,
+    or a set of it in one document.
 
     Nothing is in Intel's list of TCB evaluation numbers, which no check reads. ``what`` names the file in errors.
     Raises MalformedEvidence for anything else, also for endorsements, which cannot be recognised by their bytes.
@@ -78,7 +82,7 @@ def read(data: bytes, what: str) -> tuple[CollateralItem, ...]:
         except MalformedEvidence:
             continue
         return (item,)
-    raise MalformedEvidence(what, 0, "is not a certificate, revocation list, TCB info or identity")
+    raise MalformedEvidence(what, 0, "is not a certificate, revocation list, TCB info, identity or statement")
 
 
 def is_collateral(value: Any) -> bool:
@@ -103,6 +107,8 @@ def dated(item: CollateralItem, what: str) -> DatedItem:
         return DatedItem(item, RevocationList.parse(item.content, what).next_update)
     if item.kind in _SIGNED:
         return DatedItem(item, _next_update(item, what))
+    if item.kind == STATEMENT:
+        return DatedItem(item, ImageStatement.parse(item.content, what).until)
     if item.kind == LAUNCH_ENDORSEMENT:
         return DatedItem(item, None)
     raise MalformedEvidence(what, 0, f"is of the unknown kind {item.kind}")
@@ -153,7 +159,7 @@ def _from_json(data: bytes, what: str) -> tuple[CollateralItem, ...]:
         value = json.loads(data)
     except (ValueError, RecursionError) as error:
         raise MalformedEvidence(what, 0, "is malformed JSON") from error
-    for kind, member in _SIGNED.items():
+    for kind, member in {STATEMENT: _DSSE, **_SIGNED}.items():
         if member in value:
             item = CollateralItem(kind, data)
             dated(item, what)

@@ -21,12 +21,14 @@ from cloister.attestation.collateral_source import (
     CRL,
     LAUNCH_ENDORSEMENT,
     QE_IDENTITY,
+    STATEMENT,
     TCB_INFO,
     CollateralItem,
 )
 from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.gcp.endorsement import LaunchEndorsement
 from cloister.attestation.snp.certificates import EndorsementCertificate, is_endorsement
+from cloister.attestation.statements.statement import ImageStatement
 from cloister.attestation.tdx.tcb_info import QeIdentity, TcbInfo
 from cloister.attestation.x509.certificate import Certificate
 from cloister.attestation.x509.crl import RevocationList
@@ -36,8 +38,21 @@ from cloister.errors import InputError
 from cloister.protocol import canonical
 from cloister.userfile import FilePath
 
-_SUFFIXES = {CERTIFICATE: ".pem", CRL: ".crl", TCB_INFO: ".json", QE_IDENTITY: ".json", LAUNCH_ENDORSEMENT: ENDORSEMENT}
-_PARSERS = {CRL: RevocationList, TCB_INFO: TcbInfo, QE_IDENTITY: QeIdentity, LAUNCH_ENDORSEMENT: LaunchEndorsement}
+_SUFFIXES = {
+    CERTIFICATE: ".pem",
+    CRL: ".crl",
+    TCB_INFO: ".json",
+    QE_IDENTITY: ".json",
+    LAUNCH_ENDORSEMENT: ENDORSEMENT,
+    STATEMENT: ".json",
+}
+_PARSERS = {
+    CRL: RevocationList,
+    TCB_INFO: TcbInfo,
+    QE_IDENTITY: QeIdentity,
+    LAUNCH_ENDORSEMENT: LaunchEndorsement,
+    STATEMENT: ImageStatement,
+}
 _SLUG = re.compile("[^A-Za-z0-9]+")
 _NAME = 60
 _LINE = 64

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cloister.attestation.collateral_source import CERTIFICATE, COLLATERAL_KINDS, Collateral, CollateralItem
+from cloister.attestation.collateral_source import BROUGHT_KINDS, CERTIFICATE, Collateral, CollateralItem
 from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.evidence import Evidence
 from cloister.client.collateral.cache import Cache
@@ -99,4 +99,4 @@ def pack_collateral(
 
 
 def _all_items(source: Collateral) -> list[CollateralItem]:
-    return [CollateralItem(kind, content) for kind in COLLATERAL_KINDS for content in source.items(kind)]
+    return [CollateralItem(kind, content) for kind in BROUGHT_KINDS for content in source.items(kind)]

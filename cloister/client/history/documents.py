@@ -26,10 +26,14 @@ def keep_document(history: Path, digest: str, content: bytes) -> None:
 
 def kept_document(history: Path, digest: str) -> Any:
     """The value of a document; None if it is no longer kept, or was changed."""
+    data = kept_bytes(history, digest)
+    return None if data is None else json.loads(data)
+
+
+def kept_bytes(history: Path, digest: str) -> bytes | None:
+    """A document; None if it is no longer kept, or was changed."""
     try:
         data = state.read(history / _FOLDER / f"{digest}.json", MAX_SIZE)
     except InputError:
         return None
-    if data is None or hashlib.sha256(data).hexdigest() != digest:
-        return None
-    return json.loads(data)
+    return data if data is not None and hashlib.sha256(data).hexdigest() == digest else None

@@ -18,6 +18,10 @@ class AcceptedKind(StrEnum):
     """The manifest of a computation. The subject is its name."""
     KEY = "key"
     """A party's key. The subject is the party's name, the digest the key's fingerprint."""
+    STATEMENT = "statement"
+    """A publisher's statement about its images, in a log of the publisher's own. The subject is the publisher's name in
+    the policy, the label the statement's counter.
+    """
 
 
 class AcceptedHow(StrEnum):
@@ -35,7 +39,9 @@ class AcceptedHow(StrEnum):
 
 @dataclass(frozen=True)
 class Accepted:
-    """What is accepted. ``terms`` is the digest of what it decides: a manifest without id, name and description."""
+    """What is accepted. ``terms`` is the digest of what it decides: a manifest without id, name and description, a
+    statement without its envelope.
+    """
 
     kind: AcceptedKind
     subject: str

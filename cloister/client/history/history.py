@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cloister.attestation.collateral_source import STATEMENT, Collateral
 from cloister.attestation.policy.policy import Policy
 from cloister.attestation.result import Verdict
 from cloister.client.files import state
@@ -19,6 +20,7 @@ from cloister.client.history.documents import keep_document, kept_document
 from cloister.client.history.entry import Accepted, AcceptedHow, AcceptedKind
 from cloister.client.history.log import SUFFIX, HistoryLog
 from cloister.client.history.pending import PendingChange
+from cloister.client.history.publishers import remember_statement
 from cloister.errors import InputError
 from cloister.protocol import canonical, text
 from cloister.protocol.manifest import Manifest
@@ -62,9 +64,14 @@ class AcceptanceHistory:
         *,
         confirm: Confirm,
         noted: Callable[[str], object] = lambda said: None,
+        collateral: Collateral | None = None,
     ) -> None:
-        """``manifest`` is the one that the command is about; ``noted`` is called with a sentence about what is new."""
+        """``manifest`` is the one that the command is about; ``noted`` is called with a sentence about what is new.
+
+        ``collateral`` is what the party has: a publisher's statement in it that the policy demands is remembered.
+        """
         self._policy = policy
+        self._collateral = collateral
         self._manifest = manifest
         self._confirm = confirm
         self._noted = noted
@@ -90,6 +97,8 @@ class AcceptanceHistory:
                 log.load()
                 changes = [one for one in self._changes(log, found) if _pair(one) not in agreed]
                 if not changes:
+                    if self._policy.publisher is not None and self._collateral is not None:
+                        remember_statement(self._policy.publisher, self._collateral.items(STATEMENT))
                     self._append(workspace, log, found)
                     return
             # The question is asked without the lock: another command may accept the same meanwhile.
@@ -232,3 +241,5 @@ def _shown(one: Accepted) -> str:
             return f"your policy ({short})"
         case AcceptedKind.MANIFEST:
             return f"the manifest {text.printable(one.subject)} ({short})"
+        case AcceptedKind.STATEMENT:
+            return f"the statement {one.label} of {one.subject} ({short})"

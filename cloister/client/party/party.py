@@ -12,7 +12,7 @@ from cloister.attestation.policy.evidence_policy import EvidencePolicy
 from cloister.attestation.policy.policy import Policy
 from cloister.client.collateral.folder import load_collateral
 from cloister.client.collateral.network import VendorServices
-from cloister.client.collateral.sources import CollateralSources
+from cloister.client.collateral.sources import CollateralSources, Combined
 from cloister.client.computation.manifest import load_manifest
 from cloister.client.computation.review import ManifestReview, review_manifest
 from cloister.client.computation.timeline import key_names
@@ -25,6 +25,7 @@ from cloister.client.evidence.policy_file import load_policy
 from cloister.client.files.descriptor_file import find_cvm, load_descriptor, member_names
 from cloister.client.files.keys import Key, load_key
 from cloister.client.history.history import AcceptanceHistory, Confirm, say_no
+from cloister.client.history.publishers import remembered_statements
 from cloister.client.party.machine import Machine
 from cloister.client.result.audit import Audit, audit_log, logged_approvals
 from cloister.client.result.proof import Proof, verify_result
@@ -135,9 +136,8 @@ class Party:
     def collateral(self) -> CollateralSources:
         """What evidence does not carry: from the party's folder, and from the vendors if that is allowed."""
         network = VendorServices() if self._fetch else None
-        if self._collateral is None:
-            return CollateralSources(network=network)
-        return CollateralSources(load_collateral(Path(self._collateral)), network)
+        folder = [load_collateral(Path(self._collateral))] if self._collateral is not None else []
+        return CollateralSources(Combined((*folder, remembered_statements())), network)
 
     def target(self, manifest: FilePath | Manifest | None = None) -> Target:
         """The party's CVM and what it must be; with a manifest it must run that one. Raises InputError."""
@@ -192,7 +192,8 @@ class Party:
             InputError: a file is missing or wrong.
         """
         agreed = None if manifest is None else _loaded(manifest)
-        history = AcceptanceHistory(self.policy, agreed, confirm=self._confirm, noted=self._noted)
+        known = self.collateral.held
+        history = AcceptanceHistory(self.policy, agreed, confirm=self._confirm, noted=self._noted, collateral=known)
         return Machine(
             Connection(replace(self.target(agreed), accepting=history), self.key),
             agreed,

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cloister.attestation import verifier as verifier
 from cloister.attestation.binding import ReceiptBinding, SessionBinding
 from cloister.attestation.checks import CHECKS_OF, COMMON
-from cloister.attestation.collateral_source import CERTIFICATE, CollateralItem, InMemory
+from cloister.attestation.collateral_source import CERTIFICATE, Collateral, CollateralItem, InMemory
 from cloister.attestation.errors import MalformedEvidence, PolicyError
 from cloister.attestation.evidence import Evidence, Platform
 from cloister.attestation.policy.images import ImageReference
@@ -29,6 +29,7 @@ from cloister.attestation.tpm.runtimelog import Measurement, MeasurementKind
 from cloister.attestation.verifier import ReceiptPurpose, RecordingPurpose, SessionPurpose, verify
 from cloister.errors import ProofError
 from cloister.protocol import canonical, schema
+from tests.attestation import image_statements
 from tests.attestation.flips import flipped
 from tests.attestation.wording import require_words
 
@@ -49,10 +50,16 @@ class Case:
     purpose: SessionPurpose | ReceiptPurpose = SESSION
     at: datetime = AT
     manifest_digest: bytes | None = MANIFEST
+    collateral: Collateral | None = None
 
     def verdict(self) -> Verdict:
         return verify(
-            self.evidence, self.policy, purpose=self.purpose, at=self.at, manifest_digest=self.manifest_digest
+            self.evidence,
+            self.policy,
+            purpose=self.purpose,
+            at=self.at,
+            manifest_digest=self.manifest_digest,
+            collateral=self.collateral,
         )
 
     def but(self, **changes: Any) -> "Case":
@@ -172,6 +179,7 @@ CASES: Mapping[str, Callable[[LocalMachine], Case]] = {
     ),
     "runtime-agent": lambda m: measured(m, entries(m)[0], Measurement(MeasurementKind.AGENT, OTHER), entries(m)[2]),
     "runtime-manifest": lambda m: measured(m, *entries(m)[:2], Measurement(MeasurementKind.MANIFEST, OTHER)),
+    **image_statements.cases(good),
     "quote-magic": lambda m: attested(m, magic=0xFF544348),
     "quote-type": lambda m: attested(m, kind=0x8017),
     "quote-signer": lambda m: attested(m, qualified_signer=b"\x00\x0b" + OTHER),

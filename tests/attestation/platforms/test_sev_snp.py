@@ -22,6 +22,7 @@ from cloister.attestation.snp.table import CertificateTable
 from cloister.attestation.testkit import Amd, LocalMachine, Processor, SnpMachine
 from cloister.attestation.tpm.runtimelog import Measurement, MeasurementKind
 from cloister.protocol import schema
+from tests.attestation import image_statements
 from tests.attestation.clouds import AT, BINDING, MANIFEST, OTHER, OTHER_384, RECEIPT, SESSION, Case, names
 from tests.attestation.wording import require_words
 
@@ -139,6 +140,7 @@ CASES: Mapping[str, Callable[[SnpMachine], Case]] = {
     "runtime-manifest": lambda m: changed(
         m, runtime_log=(*entries(m)[:2], Measurement(MeasurementKind.MANIFEST, OTHER))
     ),
+    **image_statements.cases(good),
     "snp-report-version": lambda m: reported(m, version=2).but(
         policy=m.policy(snp=m.section(minimum_report_version=3))
     ),

@@ -1,0 +1,1 @@
+"""Signed statements about images: who has built one, and which are current."""
