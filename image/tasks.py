@@ -9,6 +9,7 @@ from cloister.cli.shell.verb import verb
 from image.verbs import options
 from image.verbs.change import audit, diff, lock
 from image.verbs.signing import keys, sign
+from image.verbs.statements import inspect, lifecycle, provenance
 
 
 @verb(
@@ -174,4 +175,7 @@ def trial_root(image: str, recipe: str) -> Path:
     return root_tree.unpacked(options.folder(image or options.BASE, recipe))
 
 
-namespace = Collection("image", lock, build, measure, verify, keys, sign, diff, audit, vendor, publish, export)
+namespace = Collection(
+    *("image", lock, build, measure, verify, keys, sign, diff, audit, vendor, publish, export),
+    *(provenance, lifecycle, inspect),
+)

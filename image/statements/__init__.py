@@ -1,0 +1,1 @@
+"""Signed statements about images: a builder's provenance, a publisher's life cycle, and who signed a given one."""
