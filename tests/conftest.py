@@ -42,6 +42,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "browser: looks at a page in one more size or colour (`invoke test.browser`)")
     config.addinivalue_line("markers", "pulumi: fetches npm packages or builds generators (`invoke test.pulumi`)")
     config.addinivalue_line("markers", "rebuild: rebuilds the image without a network (`invoke test.rebuild`)")
+    config.addinivalue_line("markers", "interop: other people's tools read what we write (`invoke test.interop`)")
     config.addinivalue_line("markers", "rare: what few do, or the other cloud (`invoke test.engine`, `test.machines`)")
     config.addinivalue_line("markers", "engine: starts the Pulumi engine (`invoke test.engine`)")
 

@@ -30,6 +30,7 @@ _SUITES = (
     "browser",
     "pulumi",
     "pages",
+    "interop",
     "rare",
     "rebuild",
 )

@@ -266,6 +266,17 @@ def rebuild(c: Any, match: str = "") -> None:
     _end(suites.run(files, match=match))
 
 
+@verb(
+    help={"match": "only tests whose names match this expression (pytest -k)"},
+    example="invoke test.interop --match cosign",
+)
+def interop(c: Any, match: str = "") -> None:
+    """Verify our statements and documents with other people's tools (builds cosign with Go; many minutes)."""
+    from tools import suites
+
+    _end(suites.run([suites.TESTS / "interop"], match=match))
+
+
 namespace = Collection(
     "test",
     browser,
@@ -274,6 +285,7 @@ namespace = Collection(
     exhaustive,
     faults,
     flavors,
+    interop,
     kinds,
     load,
     machines,

@@ -16,6 +16,7 @@ LARGE_FOLDERS = {
     "cloister/attestation": "a folder for each vendor and the steps of a verdict",
     "cloister/cli": "one file for each verb of a party",
     "image": "a folder for each step of a build and of a release, and those of its inputs",
+    "cloister/protocol/schemas": "one schema for each document",
     "cloister/protocol/schemas/output": "one schema for each verb",
     "cloister/protocol": "one file for each document, rule or format that both ends compute",
 }
