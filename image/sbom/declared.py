@@ -17,12 +17,10 @@ from pathlib import Path
 from typing import Any, Self
 
 from cloister import userfile
-from image.debian import copyright, deb, deb822
+from image.debian import copyright, deb, deb822, source
 from image.debian.copyright import CopyrightFile
 from image.errors import ImageError
 
-_SOURCE = re.compile(r"(?P<name>[^\s(]+)(?:\s*\((?P<version>[^)]+)\))?")
-_BUILT_USING = re.compile(r"\s*(?P<name>[^\s(]+)\s*\(\s*=\s*(?P<version>[^)\s]+)\s*\)\s*")
 _METADATA = re.compile(r"[^/]+\.dist-info/METADATA")
 _CLASSIFIER = "License :: "
 _LONGEST_NAME = 100
@@ -91,11 +89,9 @@ def _read_deb(path: Path, name: str) -> Declared:
 
 
 def _sources(fields: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    """Debian Policy, sections 5.6.1 (Source) and 7.8 (Built-Using: a kernel is built from its unsigned source)."""
-    source = _SOURCE.match(fields.get("Source", ""))
-    own = (source["name"] if source else fields["Package"], (source["version"] if source else "") or fields["Version"])
-    used = (_BUILT_USING.fullmatch(one) for one in fields.get("Built-Using", "").split(","))
-    return tuple(dict.fromkeys([own, *((one["name"], one["version"]) for one in used if one)]))
+    """The package's own source first; a signed kernel is built from another one."""
+    found = [source.source(fields), *source.built_using(fields)]
+    return tuple(dict.fromkeys((one.name, one.version) for one in found))
 
 
 def _linked(found: Mapping[str, Declared], name: str) -> Declared:
@@ -133,7 +129,8 @@ def _read_wheel(path: Path, name: str) -> Declared:
 @functools.cache
 def _reader() -> str:
     """The digest of what reads packages: what another version has read is read again."""
-    code = b"".join(Path(file).read_bytes() for file in (__file__, copyright.__file__, deb.__file__, deb822.__file__))
+    modules = (copyright, deb, deb822, source)
+    code = b"".join(Path(file).read_bytes() for file in (__file__, *(str(module.__file__) for module in modules)))
     return hashlib.sha256(code).hexdigest()[:16]
 
 
