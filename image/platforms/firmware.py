@@ -144,12 +144,18 @@ def _snp(firmware: OvmfFirmware, path: Path, launch: HostLaunch, name: str) -> I
 
 
 def _by_the_library(path: Path, kernel: Path | None, model: int, processors: int) -> bytes:
-    """The launch digest as virtee's sev-snp-measure computes it."""
+    """The launch digest as virtee's sev-snp-measure computes it. Raises InputError for a firmware that it refuses."""
     from sevsnpmeasure import guest
     from sevsnpmeasure.sev_mode import SevMode
 
     loaded = "" if kernel is None else str(kernel)
-    return guest.calc_launch_digest(SevMode.SEV_SNP, processors, model, str(path), loaded, "", "", _GUEST_FEATURES)
+    try:
+        return guest.calc_launch_digest(SevMode.SEV_SNP, processors, model, str(path), loaded, "", "", _GUEST_FEATURES)
+    except (AssertionError, AttributeError, RuntimeError, ValueError) as error:  # all of them for odd metadata
+        raise InputError(
+            f"sev-snp-measure computes no launch digest for {path}: {error or type(error).__name__}.",
+            hint="Check that the file is what the host launches machines with.",
+        ) from error
 
 
 def _mrtd(firmware: TdFirmware, order: Order, name: str) -> MachineValue:

@@ -83,6 +83,7 @@ _SECTIONS = {
     4: (PageType.ZERO, "calling area of the SVSM"),
     _KERNEL_HASHES: (PageType.ZERO, "hashes of kernel, initrd and command line: none"),
 }
+_ONE_PAGE = (2, 3, _KERNEL_HASHES)
 
 
 @dataclass(frozen=True)
@@ -214,7 +215,9 @@ def _sections(data: bytes, start: int) -> tuple[tuple[int, int, int], ...]:
     if version != 1 or count > _MAX_SECTIONS or start + 16 + 12 * count > len(data):
         raise malformed("metadata", start, f"has version {version} and {count} sections")
     found = tuple(struct.unpack_from("<III", data, start + 16 + 12 * index) for index in range(count))
-    for _, size, kind in found:
+    for address, size, kind in found:
         if kind not in _SECTIONS or size > _MAX_PAGES * PAGE:
             raise malformed("metadata", start, f"has a section of kind {kind:#x} with {size} bytes")
+        if address % PAGE or size % PAGE or (kind in _ONE_PAGE and size != PAGE):
+            raise malformed("metadata", start, f"has {size} bytes at {address:#x} as {_SECTIONS[kind][1]}")
     return found

@@ -116,6 +116,10 @@ MALFORMED = {
     "table larger than the firmware": GOOD[:-50] + b"\xff\xff" + GOOD[-48:],
     "entry of no size": GOOD[:-68] + b"\0\0" + GOOD[-66:],
     "unknown section": encode_firmware(((0x800000, 0x1000, 9),)),
+    "section inside a page": encode_firmware(((0x800010, 0x1000, 1),)),
+    "section of half a page": encode_firmware(((0x800000, 0x800, 1),)),
+    "two pages of secrets": encode_firmware(((0x800000, 0x2000, 2),)),
+    "no page for CPUID": encode_firmware(((0x800000, 0, 3),)),
     "huge section": encode_firmware(((0x800000, 0xFFFFF000, 1),)),
 }
 

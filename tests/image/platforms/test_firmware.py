@@ -115,6 +115,14 @@ def test_values_that_two_implementations_compute_differently_are_not_shown(
         measure(written(tmp_path, BOTH), LAUNCH)
 
 
+def test_metadata_that_the_library_refuses_is_one_sentence(tmp_path: Path) -> None:
+    """Here: the processors after the first one start nowhere."""
+    data = BOTH.replace((0x80B004).to_bytes(4, "little"), bytes(4))
+    with pytest.raises(InputError, match="sev-snp-measure computes no launch digest") as raised:
+        measure(written(tmp_path, data), LAUNCH)
+    assert raised.value.exit_code == 2
+
+
 def igvm_file(*platforms: tuple[int, bytes]) -> bytes:
     def rows(at: int) -> list[tuple[int, bytes]]:
         return [*platforms, page(0x1000, at), page(0x2000), context(0xFFFFFFFFF000, at)]
