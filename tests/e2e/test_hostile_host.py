@@ -1,7 +1,7 @@
 """What a host can change about the image's boot, and that parties detect it before they send data."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,8 @@ from image.build import measure
 from image.build.measure import MeasuredEvent
 from image.formats import pe
 from image.inputs import host_tools
+from image.platforms import reference, registers
+from image.platforms.machine_value import ValueKind
 from infra.configuration.image import Image
 from infra.provider.errors import ProviderError
 from tests.e2e.boot_variables import with_load_options
@@ -54,6 +56,7 @@ def test_changed_command_lines_are_detected_and_told_apart(host: HostileHost) ->
     assert found[_FROM_OUTSIDE] == measure.replay([_text(entry), _text(smbios)]).value
     initrd = measure.predict(uki)[9].events[1]
     assert found[9] == measure.replay([_text(f"{entry} {smbios}"), initrd]).value
+    assert _other_than_said_before(host.image.folder, found) == {9, _FROM_OUTSIDE}
     _assert_nothing_is_uploaded(host, opening.verdict.failures)
 
 
@@ -78,6 +81,19 @@ def test_root_with_one_flipped_bit_panics(host: HostileHost) -> None:
         "The CVM 'trainer' did not start: it restarted 2 times before it was ready. Its last milestone was 'root'."
     )
     assert refused.value.hint == "The disk may not match the image. Check it: invoke image.verify"
+
+
+def _other_than_said_before(folder: Path, found: Mapping[int, bytes]) -> set[int]:
+    """The registers of a machine that are not as `invoke image.measure --platform local` says before it exists."""
+    firmware = host_tools.ensure().path("usr/share/OVMF/OVMF_CODE_4M.fd").read_bytes()
+    said = {
+        int(one.register.removeprefix("PCR ")): one.value
+        for one in reference.of_platform("local", registers.predict(folder))
+        # The value of PCR 0 was recorded for one firmware; the lock may have another one.
+        if one.value and (one.kind is ValueKind.PREDICTED or hashlib.sha256(firmware).hexdigest() in one.of)
+    }
+    assert {2, 3, 4, 5, 6, 9, 11, 12, 13} <= said.keys()
+    return {index for index, value in said.items() if found[index].hex() != value}
 
 
 def _assert_nothing_is_uploaded(host: HostileHost, failures: tuple[Check, ...]) -> None:
