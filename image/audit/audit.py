@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cloister.errors import InputError
+from cloister.protocol.text import printable
 from image import cache
 from image.audit import accepted, components, findings, osv, tracker
 from image.audit.advisory import Advisory
@@ -77,7 +78,8 @@ class ImageAudit:
             (one.component.name, one.component.version, _why(one)) for one in self.findings if id(one) not in counted
         )
         lines += [f"{name} {version}: {count} {why}" for (name, version, why), count in sorted(others.items())]
-        return [*lines, *self.notes, self._end()]
+        # Databases say what they like, also in several lines.
+        return [printable(line) for line in (*lines, *self.notes, self._end())]
 
     def _end(self) -> str:
         seen = "" if self.image else " The image is not built: whether it has their files is not known."

@@ -44,11 +44,11 @@ def lock(
     except relock.ScriptError as error:
         # For the review: the lines of the scripts that changed, and why the packages did.
         if kept.lock is not None and error.draft is not None:
-            print(render.text(compare.packages_only(kept.lock, error.draft)))
+            options.print_plain(render.text(compare.packages_only(kept.lock, error.draft)))
         raise
     print(f"Wrote {path}. See the changes with `git diff`, or as a changelog with `invoke image.diff`.")
     if kept.lock is not None and (after := relock.current(words).lock) is not None:
-        print(render.text(compare.locks(kept.lock, after)))
+        options.print_plain(render.text(compare.locks(kept.lock, after)))
 
 
 @verb(
@@ -81,7 +81,7 @@ def diff(
     if json:
         options.print_json(render.to_dict(changes))
     else:
-        print(render.markdown(changes, before, after) if markdown else render.text(changes))
+        options.print_plain(render.markdown(changes, before, after) if markdown else render.text(changes))
 
 
 @verb(
@@ -129,6 +129,6 @@ def audit(
     if json:
         options.print_json(found.to_dict())
     else:
-        print("\n".join(found.lines()))
+        options.print_plain("\n".join(found.lines()))
     if found.failed:
         raise VulnerableError(f"{len(found.counted)} known vulnerabilities of {found.flavor} count ({level.value}).")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from cloister.errors import InputError
+from cloister.protocol.text import printable
 
 RECIPE = {
     "flavor": "one of the project's recipes: base, debug or pytorch",
@@ -58,6 +59,11 @@ def databases(debian: str, osv: str, fetch: bool) -> Any:
     from image.audit.data import Databases
 
     return Databases.gather(debian, osv, fetch=fetch, say=say)
+
+
+def print_plain(text: str) -> None:
+    """Print text that quotes others, such as changelogs and databases, without characters that steer a terminal."""
+    print(printable(text, keep="\n\t"))
 
 
 def print_json(value: object) -> None:

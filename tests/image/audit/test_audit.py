@@ -88,6 +88,15 @@ def test_json_keeps_the_databases_words(audit: AuditVerb) -> None:
     assert (found["CVE-2026-9"]["in_image"], found["CVE-2026-9"]["files"]) == ("no", [])
 
 
+def test_data_cannot_steer_a_terminal(audit: AuditVerb) -> None:
+    issue = {"glibc": {"CVE-1\x1b[2J": release("open", urgency="\x1b]0;title\x07\u202e\n0 known")}}
+    small_lock.tracker(audit.debian, issue)
+    out = audit(fail_on="all")[1]
+    assert "CVE-1" in out
+    assert all(char.isprintable() or char == "\n" for char in out)
+    assert len(out.splitlines()) == 3
+
+
 def test_accepted_vulnerability_does_not_count(audit: AuditVerb) -> None:
     decision = '[[accept]]\nid = "CVE-2026-6238"\npackage = "glibc"\nreason = "no resolver"\nuntil = 9999-12-31\n'
     (audit.folder / "accepted.toml").write_text(decision)
