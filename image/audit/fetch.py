@@ -1,12 +1,15 @@
 """Fetch the databases from the addresses that the team has configured. Nothing is fetched unless it is asked for."""
 
+import http.client
 import ipaddress
 import os
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from http.client import HTTPMessage
 from pathlib import Path
+from typing import IO
 
 from cloister import userfile
 from cloister.errors import UnreachableError
@@ -33,22 +36,41 @@ def fetch(
     _check(address, variable)
     say(f"Fetching {address} ...")
     path = cache.root() / "audit" / variable.lower()
+    with userfile.replacing(path) as part, part.open("xb") as file:
+        for chunk in _chunks(address, variable):
+            file.write(chunk)
+    return path
+
+
+def _chunks(address: str, variable: str) -> Iterator[bytes]:
+    """What the address answers, whole. Errors of the network are no OSError, which is one of the disk here."""
     try:
-        with urllib.request.urlopen(address, timeout=60) as response:
-            # Also where it was sent on to.
-            _check(response.geturl(), variable)
-            with userfile.replacing(path) as part, part.open("xb") as file:
-                size = 0
-                while chunk := response.read(_CHUNK):
-                    size += len(chunk)
-                    if size > _LARGEST:
-                        raise DataError(f"{address} has more than {_LARGEST} bytes.", hint=f"Check {variable}.")
-                    file.write(chunk)
-    except (urllib.error.URLError, TimeoutError, ConnectionError, ValueError) as error:
+        with urllib.request.build_opener(_Redirects(variable)).open(address, timeout=60) as response:
+            expected, size = response.headers.get("Content-Length", ""), 0
+            while chunk := response.read(_CHUNK):
+                size += len(chunk)
+                if size > _LARGEST:
+                    raise DataError(f"{address} has more than {_LARGEST} bytes.", hint=f"Check {variable}.")
+                yield chunk
+            if expected.isdecimal() and size < int(expected):
+                raise ConnectionError(f"the connection ended after {size} of {expected} bytes")
+    except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as error:
         raise UnreachableError(
             f"Cannot fetch {address}: {error}.", hint=f"Check the network and {variable}, or bring the file."
         ) from error
-    return path
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows a server to another address only if that may be fetched, too."""
+
+    def __init__(self, variable: str) -> None:
+        self._variable = variable
+
+    def redirect_request(
+        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
+    ) -> urllib.request.Request | None:
+        _check(newurl, self._variable)
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
 def _check(address: str, variable: str) -> None:

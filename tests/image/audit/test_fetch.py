@@ -1,5 +1,6 @@
 """Data is fetched from the configured addresses only, and only where no one can change it on its way."""
 
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -48,11 +49,35 @@ def test_address_that_others_can_answer_for_is_refused(address: str) -> None:
         fetch.fetch(fetch.OSV, {fetch.OSV: address}, say=silent)
 
 
+@pytest.mark.parametrize(("place", "followed"), [("http://192.0.2.1/data", False), ("/osv", True)])
+def test_server_cannot_send_to_such_an_address(place: str, followed: bool) -> None:
+    class Sending(SmallServer):
+        def answer(self, handler: BaseHTTPRequestHandler) -> None:
+            if handler.path != "/moved":
+                super().answer(handler)
+                return
+            handler.send_response(302)
+            handler.send_header("Location", place)
+            handler.end_headers()
+
+    with Sending({"osv": b"[]"}) as server:
+        address = {fetch.OSV: f"{server.address}/moved"}
+        if followed:
+            path = fetch.fetch(fetch.OSV, address, say=silent)
+            assert (path and path.read_bytes()) == b"[]"
+        else:
+            with pytest.raises(DataError, match=r"leads to http://192\.0\.2\.1/data"):
+                fetch.fetch(fetch.OSV, address, say=silent)
+
+
 def test_missing_file_leaves_the_older_one(monkeypatch: pytest.MonkeyPatch) -> None:
     with SmallServer({"osv": b"[]"}) as server:
         path = fetch.fetch(fetch.OSV, {fetch.OSV: f"{server.address}/osv"}, say=silent)
         with pytest.raises(UnreachableError, match="404"):
             fetch.fetch(fetch.OSV, {fetch.OSV: f"{server.address}/gone"}, say=silent)
+        server.cut["osv"] = 1
+        with pytest.raises(UnreachableError, match="the connection ended after 1 of 2 bytes"):
+            fetch.fetch(fetch.OSV, {fetch.OSV: f"{server.address}/osv"}, say=silent)
         monkeypatch.setattr(fetch, "_LARGEST", 1)
         with pytest.raises(DataError, match="more than 1 bytes"):
             fetch.fetch(fetch.OSV, {fetch.OSV: f"{server.address}/osv"}, say=silent)

@@ -61,6 +61,12 @@ def test_state_of_a_locked_version(tmp_path: Path, entry: dict[str, Any], expect
     assert said(tmp_path / "data", entry) == expected
 
 
+def test_version_below_zero_is_not_affected_either(tmp_path: Path) -> None:
+    """0 is no version here: the release never had the vulnerability."""
+    early = Component(Ecosystem.DEBIAN, "glibc", "0~20200101-1", "libc6", "0~20200101-1")
+    assert said(tmp_path / "data", release("resolved", "0"), early) == []
+
+
 def test_issue_of_other_releases_only_does_not_count(tmp_path: Path) -> None:
     data = small_lock.tracker(
         tmp_path / "data",

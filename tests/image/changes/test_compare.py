@@ -249,7 +249,8 @@ def test_data_says_what_an_upgrade_ends_and_leaves(cache_folder: Path, tmp_path:
 def test_images_with_their_locks_are_compared_in_every_form(
     cache_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    data = small_lock.tracker(tmp_path / "data", {"small": {"CVE-2026-0002": release("resolved", "1.2-1")}})
+    issues = {"CVE-2026-0002": release("resolved", "1.2-1"), "CVE-2026-0003": release("open")}
+    data = small_lock.tracker(tmp_path / "data", {"small": issues})
     pair = [
         str(image(tmp_path / name, name.encode(), lock_json=lock.encode()))
         for name, lock in zip(("old", "newer"), upgrade(), strict=True)
@@ -264,6 +265,8 @@ def test_images_with_their_locks_are_compared_in_every_form(
     assert [one["events"] for one in value["measurements"]] == [["the kernel"]]
     assert [(one["layer"], one["path"]) for one in value["files"]] == [("root", "etc/passwd")]
     assert {one["id"] for one in value["vulnerabilities"]["fixed"]} == {"CVE-2026-0002"}
+    # The other package has no file in the image.
+    assert [one["package"] for one in value["vulnerabilities"]["open"]] == ["small-tool"]
 
     change.diff.body(None, before=pair[0], after=pair[1], debian=str(data), markdown=True)
     printed = capsys.readouterr().out
