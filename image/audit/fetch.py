@@ -43,7 +43,7 @@ def fetch(
 
 
 def _chunks(address: str, variable: str) -> Iterator[bytes]:
-    """What the address answers, whole. Errors of the network are no OSError, which is one of the disk here."""
+    """What the address answers, whole. Raises UnreachableError, never an OSError: the caller takes it for the disk's."""
     try:
         with urllib.request.build_opener(_Redirects(variable)).open(address, timeout=60) as response:
             expected, size = response.headers.get("Content-Length", ""), 0

@@ -62,7 +62,7 @@ def test_state_of_a_locked_version(tmp_path: Path, entry: dict[str, Any], expect
 
 
 def test_version_below_zero_is_not_affected_either(tmp_path: Path) -> None:
-    """0 is no version here: the release never had the vulnerability."""
+    """0 stands for a release that never had the vulnerability."""
     early = Component(Ecosystem.DEBIAN, "glibc", "0~20200101-1", "libc6", "0~20200101-1")
     assert said(tmp_path / "data", release("resolved", "0"), early) == []
 
