@@ -43,7 +43,7 @@ def fetch(
 
 
 def _chunks(address: str, variable: str) -> Iterator[bytes]:
-    """What the address answers, whole. Raises UnreachableError, never an OSError: the caller takes it for the disk's."""
+    """What the address answers, whole. Raises UnreachableError, never an OSError: that would be one of the disk."""
     try:
         with urllib.request.build_opener(_Redirects(variable)).open(address, timeout=60) as response:
             expected, size = response.headers.get("Content-Length", ""), 0
