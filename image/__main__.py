@@ -5,7 +5,7 @@ from pathlib import Path
 
 from cloister.errors import CloisterError
 from image.build import elsewhere
-from image.build.builder import build
+from image.build.build import build
 
 
 def main() -> None:

@@ -32,12 +32,12 @@ def build(
     json: bool = False,
 ) -> None:
     """Build the guest image into out/image/FLAVOR (about 8 s once its inputs are in the cache)."""
-    from image.build import builder, output
+    from image.build import build, output
     from image.inputs import chain
 
     words = options.chosen(flavor, recipe)
     folder, vendored = output.folder(chain.find(words).flavor), Path(from_) if from_ else None
-    manifest = builder.build(words, folder, vendored=vendored, relock=relock, fresh=fresh, say=options.say)
+    manifest = build.build(words, folder, vendored=vendored, relock=relock, fresh=fresh, say=options.say)
     if json:
         print(manifest.encode().decode())
         return

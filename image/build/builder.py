@@ -5,23 +5,19 @@ locale or the network.
 """
 
 import hashlib
-import tempfile
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
 from cloister.protocol.imagemanifest import ImageManifest
 from cloister.protocol.wheels import image_packages
-from image import cache, disk_space
-from image.build import layers, manifest, measure, output, source, unchanged
+from image.build import layers, manifest, measure, source
 from image.build.inputs import STUB_FILE, STUB_PACKAGE, Inputs
 from image.build.steps import Steps
 from image.formats import disk, targz, uki, verity, vhd
 from image.formats.contents import Contents
-from image.inputs import locked, lockfile, recipe
-from image.inputs.chain import TOOLS
 from image.rootfs import distributions, erofs, initrd
 from image.rootfs.bytecode import Compiler
 from image.rootfs.packages import unpack
@@ -36,50 +32,6 @@ class Outputs:
 
     files: Mapping[str, Contents]
     manifest: ImageManifest
-
-
-def build(
-    words: str,
-    destination: Path,
-    *,
-    vendored: Path | None = None,
-    relock: bool = False,
-    fresh: bool = False,
-    reread: bool = False,
-    say: Callable[[str], None] = print,
-) -> ImageManifest:
-    """Build the image of a recipe, by name or path, into the folder ``destination``; its manifest.
-
-    ``vendored`` and ``relock`` are as for ``Inputs.gather``; ``fresh`` reuses no step of an earlier build, and
-    ``reread`` nothing that was read from packages; ``say`` receives the name of each step. Raises ImageError, and
-    InputError when a disk is full.
-    """
-    with disk_space.needed(Path(tempfile.gettempdir()), disk_space.TEMPORARY_HINT):
-        if not fresh and (known := _unchanged(words, destination, vendored)) is not None:
-            say("No input and no output has changed since the last build.")
-            return known
-        inputs = Inputs.gather(words, vendored, relock=relock)
-        steps = Steps(None if fresh else cache.root() / "steps", say)
-        outputs = assemble(inputs, steps, None if reread else cache.root() / "declared")
-        output.write(outputs.files, destination)
-        unchanged.keep(inputs.recipe, lock=inputs.lock.digest(), tools=inputs.tools, manifest=outputs.manifest)
-    return outputs.manifest
-
-
-def _unchanged(words: str, destination: Path, vendored: Path | None) -> ImageManifest | None:
-    lock, place = locked.find(words)
-    tools = lockfile.load(TOOLS).digest()
-    known = unchanged.find(recipe.load(words).recipe, lock=lock.digest(), tools=tools, destination=destination)
-    if known is None:
-        return None
-    locked.note_override(place)
-    if vendored is not None:
-        # Imported late: it loads the code that downloads.
-        from image.inputs import fetch
-
-        # Also when nothing of it is needed, so that a wrong tar is noticed.
-        fetch.check(lock, vendored)
-    return known
 
 
 def assemble(inputs: Inputs, steps: Steps, kept: Path | None) -> Outputs:
