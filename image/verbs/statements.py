@@ -60,8 +60,8 @@ def lifecycle(
     _: Any,
     key: str = "",
     file: str = "lifecycle.json",
-    add: Sequence[str] = (),
-    withdraw: Sequence[str] = (),
+    add: Sequence[str] | None = None,
+    withdraw: Sequence[str] | None = None,
     days: int = 30,
     json: bool = False,
 ) -> None:
@@ -75,8 +75,8 @@ def lifecycle(
     private = read_private_key(Path(key), passphrase.ask)
     stated = lifecycle.state(
         Path(file),
-        add=[locate(one) for one in add],
-        withdraw=withdraw,
+        add=[locate(one) for one in add or ()],
+        withdraw=withdraw or (),
         days=days,
         public_key=spki_of(private.public_key()),
         now=datetime.now(UTC),

@@ -3,6 +3,8 @@
 import dataclasses
 import hashlib
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,6 +17,7 @@ from securesystemslib.signer import SSlibKey
 
 from cloister.attestation.statements.lifecycle import ImageStatus, LifeCycle
 from cloister.attestation.statements.provenance import Provenance
+from cloister.client.files.keys import KeyType, generate_key
 from cloister.errors import ChangedFileError, InputError
 from cloister.protocol import dsse
 from cloister.protocol.imagemanifest import ImageManifest, ImageOutput
@@ -255,3 +258,21 @@ def test_what_a_publisher_cannot_state(image: Path, tmp_path: Path, name: str) -
     with pytest.raises(kind, match=said):
         published(file, **changes)
     assert (file.read_bytes() if file.exists() else None) == before
+
+
+def test_the_verbs_take_what_is_typed(image: Path, tmp_path: Path) -> None:
+    private, file = tmp_path / "team.pem", tmp_path / "lifecycle.json"
+    generate_key(private, KeyType.ED25519)
+    digest = manifest_of(image).digest().hex()
+
+    def said(*words: str | Path) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "invoke", *words], cwd=source.CHECKOUT, capture_output=True, text=True, check=False
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout
+
+    said("image.lifecycle", "--key", private, "--file", file, "--add", image)
+    assert "statement 2 on 1 images" in said("image.lifecycle", "--key", private, "--file", file, "--withdraw", digest)
+    shown = json.loads(said("image.inspect", file, "--key", private.with_suffix(".pub"), "--json"))
+    assert shown["predicate"]["images"][digest]["status"] == "withdrawn"
