@@ -7,6 +7,7 @@ from cloister.cli.shell import passphrase, show
 from cloister.cli.shell.options import JSON
 from cloister.cli.shell.settings import Settings, party_verb
 from cloister.errors import InputError
+from cloister.protocol import canonical
 
 
 @party_verb(
@@ -43,7 +44,8 @@ def _describe(settings: Settings, path: Path) -> None:
     if found.note:
         show.note(found.note)
     if settings.json:
-        show.facts({"file": str(path), "kind": found.kind, "fingerprint": found.id})
+        key = canonical.to_base64(found.spki)
+        show.facts({"file": str(path), "kind": found.kind, "fingerprint": found.id, "key": key})
         return
     print(f"Kind         {found.kind}")
     print(f"Fingerprint  {found.id}   compare it over another channel, such as the phone")

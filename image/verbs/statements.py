@@ -68,6 +68,7 @@ def lifecycle(
     """State which of your images are current and which are withdrawn, and sign it for policies that demand it."""
     from cloister.cli.shell import passphrase
     from cloister.keyfile.private import read_private_key
+    from cloister.protocol import canonical
     from cloister.protocol.signingkey import spki_of
     from image.build.output import locate
     from image.statements import lifecycle, signed
@@ -83,7 +84,7 @@ def lifecycle(
     )
     signed.write(stated, private, Path(file))
     if json:
-        options.print_json({"file": file, "counter": stated.counter, "expires": stated.expires.isoformat()})
+        options.print_json({"file": file, "counter": stated.counter, "expires": canonical.to_time(stated.expires)})
         return
     print(f"Wrote {file}: statement {stated.counter} on {len(stated.images)} images, until {stated.expires:%F %T} UTC.")
 

@@ -25,6 +25,7 @@ from cloister.protocol.signingkey import PrivateKey, key_id, spki_of
 from image.build import source
 from image.inputs import lockfile, recipe
 from image.statements import lifecycle, provenance, signed
+from tests import output_schema
 
 NOW = datetime(2026, 12, 1, 12, tzinfo=UTC)
 KEY, OTHER = ed25519.Ed25519PrivateKey.generate(), ed25519.Ed25519PrivateKey.generate()
@@ -274,5 +275,9 @@ def test_the_verbs_take_what_is_typed(image: Path, tmp_path: Path) -> None:
 
     said("image.lifecycle", "--key", private, "--file", file, "--add", image)
     assert "statement 2 on 1 images" in said("image.lifecycle", "--key", private, "--file", file, "--withdraw", digest)
-    shown = json.loads(said("image.inspect", file, "--key", private.with_suffix(".pub"), "--json"))
+    printed = said("image.inspect", file, "--key", private.with_suffix(".pub"), "--json")
+    output_schema.validate("invoke.image.inspect", printed)
+    renewed = said("image.lifecycle", "--key", private, "--file", file, "--json")
+    output_schema.validate("invoke.image.lifecycle", renewed)
+    shown = json.loads(printed)
     assert shown["predicate"]["images"][digest]["status"] == "withdrawn"
