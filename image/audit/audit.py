@@ -84,8 +84,8 @@ class ImageAudit:
     def _end(self) -> str:
         seen = "" if self.image else " The image is not built: whether it has their files is not known."
         return (
-            f"{len(self.findings)} known vulnerabilities in the {self.components} components of {self.flavor}, "
-            f"{len(self.counted)} of them count ({self.level.value}).{seen}"
+            f"Known vulnerabilities in the {self.components} components of {self.flavor}: {len(self.findings)}. "
+            f"Those that count ({self.level.value}): {len(self.counted)}.{seen}"
         )
 
 

@@ -131,4 +131,6 @@ def audit(
     else:
         options.print_plain("\n".join(found.lines()))
     if found.failed:
-        raise VulnerableError(f"{len(found.counted)} known vulnerabilities of {found.flavor} count ({level.value}).")
+        raise VulnerableError(
+            f"Known vulnerabilities of {found.flavor} that count ({level.value}): {len(found.counted)}."
+        )

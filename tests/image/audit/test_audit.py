@@ -59,10 +59,10 @@ def test_what_counts_is_listed_and_the_rest_counted(audit: AuditVerb) -> None:
         "glibc 2.41-12+deb13u5: 1 open, minor",
         "linux 6.12.1-1: 1 open, minor",
         "tzdata 2026f-0+deb13u1: 1 fixable, in no file of the image",
-        "5 known vulnerabilities in the 9 components of base, 1 of them count (fixable).",
+        "Known vulnerabilities in the 9 components of base: 5. Those that count (fixable): 1.",
     ]
     assert code == 6
-    assert "1 known vulnerabilities of base count" in err
+    assert "Known vulnerabilities of base that count (fixable): 1." in err
 
 
 @pytest.mark.parametrize(("level", "count"), [("never", 0), ("fixable", 1), ("open", 1), ("all", 4)])
@@ -119,7 +119,7 @@ def test_lock_alone_counts_what_may_be_in_its_image(audit: AuditVerb) -> None:
 def test_one_database_is_enough(audit: AuditVerb) -> None:
     assert audit(debian="")[:2] == (
         0,
-        "0 known vulnerabilities in the 9 components of base, 0 of them count (fixable).\n",
+        "Known vulnerabilities in the 9 components of base: 0. Those that count (fixable): 0.\n",
     )
     audit.osv.write_text(json.dumps([record("GHSA-1", ("PyPI", "small-pkg", [{"introduced": "0"}, {"fixed": "1.6"}]))]))
     code, out, _ = audit(debian="")
