@@ -23,6 +23,7 @@ from image.rootfs.bytecode import Compiler
 from image.rootfs.packages import unpack
 from image.rootfs.tree import Tree, TreeEntry, Unwanted
 from image.rootfs.workers import Workers
+from image.rootfs.xz import Xz
 from image.sbom import declared, document
 
 
@@ -64,7 +65,9 @@ def _assemble(inputs: Inputs, steps: Steps, kept: Path | None, workers: Workers)
         archives.append(archive)
     initrd_archive = b"".join(archives)
     steps.say("Writing the kernel image and the disk in its formats")
-    stub = unpack({STUB_PACKAGE: inputs.packages[STUB_PACKAGE]}, unwanted=Unwanted([]), workers=workers)
+    stub = unpack(
+        {STUB_PACKAGE: inputs.packages[STUB_PACKAGE]}, unwanted=Unwanted([]), workers=workers, unxz=Xz(inputs.tool)
+    )
     vmlinuz = kernel.result()[0]
     kernel_image = uki.build(
         uki.UkiParts(

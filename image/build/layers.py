@@ -13,6 +13,7 @@ from image.rootfs import bytecode, kernel, packages, templates, wheels
 from image.rootfs.bytecode import Compiler
 from image.rootfs.tree import Tree, TreeEntry, Unwanted
 from image.rootfs.workers import Workers
+from image.rootfs.xz import Xz
 
 _MODULES = "usr/lib/modules"
 _ALWAYS = ""
@@ -50,7 +51,7 @@ def kernel_and_modules(keyed: KeyedSteps) -> tuple[bytes, Tree, Tree]:
         wanted = inputs.recipe.kernel
         root = {_ALWAYS: wanted.modules, **wanted.needed}
         early = {_ALWAYS: wanted.initrd_modules, **wanted.initrd_needed}
-        found = kernel.extract(inputs.packages[package], [*early.values(), *root.values()])
+        found = kernel.extract(inputs.packages[package], [*early.values(), *root.values()], Xz(inputs.tool))
         orders = iter(found.modules)
         in_initrd = {name: next(orders) for name in early}
         in_root = {name: next(orders) for name in root}
@@ -87,6 +88,7 @@ def system(keyed: KeyedSteps) -> tuple[Tree, Tree]:
             {name: inputs.packages[name] for name in names},
             unwanted=Unwanted(inputs.recipe.drop, inputs.recipe.keep),
             workers=keyed.workers,
+            unxz=Xz(inputs.tool),
         )
         program = bytecode.program(system)
         for folder in _MOUNT_POINTS:

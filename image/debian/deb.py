@@ -10,10 +10,15 @@ import posixpath
 import re
 import tarfile
 import zlib
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeAlias
 
 from image.debian.deb822 import stanzas
 from image.errors import ImageError
+
+Unxz: TypeAlias = Callable[[bytes], bytes]
+"""Decompresses the contents of an .xz file. Raises LZMAError for a damaged one."""
 
 _MAGIC = b"!<arch>\n"
 _HEADER = 60
@@ -46,12 +51,12 @@ def _member(path: Path, prefix: str) -> tuple[str, bytes]:
 _DAMAGED = (lzma.LZMAError, OSError, EOFError, zlib.error, tarfile.TarError)
 
 
-def _open_tar(path: Path, prefix: str) -> tarfile.TarFile:
+def _open_tar(path: Path, prefix: str, unxz: Unxz = lzma.decompress) -> tarfile.TarFile:
     name, content = _member(path, prefix)
     kind = name.rpartition(".")[2]
     try:
         if kind == "xz":
-            content = lzma.decompress(content)
+            content = unxz(content)
         elif kind == "gz":
             content = gzip.decompress(content)
         elif kind != "tar":
@@ -61,9 +66,9 @@ def _open_tar(path: Path, prefix: str) -> tarfile.TarFile:
         raise ImageError(f"{path.name} is damaged: cannot read {name} ({error}).") from error
 
 
-def open_data(path: Path) -> tarfile.TarFile:
+def open_data(path: Path, unxz: Unxz = lzma.decompress) -> tarfile.TarFile:
     """The tar with the files of the package, in memory; member names begin with ``./``."""
-    return _open_tar(path, "data.tar")
+    return _open_tar(path, "data.tar", unxz)
 
 
 def _control_files(path: Path) -> dict[str, bytes]:

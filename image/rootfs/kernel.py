@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from image.debian import deb
+from image.debian.deb import Unxz
 from image.errors import ImageError
 from image.rootfs.tree import merged, read_member
 
@@ -38,12 +39,12 @@ class ExtractedKernel:
     modules: tuple[tuple[Module, ...], ...]
 
 
-def extract(package: Path, wanted: Iterable[Iterable[str]]) -> ExtractedKernel:
+def extract(package: Path, wanted: Iterable[Iterable[str]], unxz: Unxz = lzma.decompress) -> ExtractedKernel:
     """The kernel of ``package``, and the modules of every list in ``wanted`` with their dependencies, in loading order.
 
     Raises ImageError for a module that is neither in the package nor built into the kernel.
     """
-    with deb.open_data(package) as tar:
+    with deb.open_data(package, unxz) as tar:
         members: dict[str, tarfile.TarInfo] = {}
         built_in: frozenset[str] = frozenset()
         release = vmlinuz = None

@@ -23,7 +23,7 @@ def test_no_file_of_a_recipe_runs_on_the_machine_that_builds(monkeypatch: pytest
     debian.put("usr/lib64/ld-linux-x86-64.so.2", TreeEntry.file(elf_program([]), executable=True))
     debian.put("usr/bin/python3.13", TreeEntry.file(elf_program([]), executable=True))
     debian.put("usr/lib/python3.13/py_compile.py", TreeEntry.file(b"Debian's"))
-    monkeypatch.setattr(layers.packages, "unpack", lambda names, unwanted, workers: debian)
+    monkeypatch.setattr(layers.packages, "unpack", lambda names, unwanted, workers, unxz: debian)
     own = ("usr/lib/python3.13/py_compile.py", "usr/lib/python3.13/encodings/__init__.py", "usr/bin/python3.13")
     files = tuple(GuestFile(f"/{path}", 0o755, "", "theirs", "", True, b"theirs") for path in own)
     made = replace(recipe.load("base").recipe, files=files, commands=())

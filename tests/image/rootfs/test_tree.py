@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import lzma
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ def unpacked(tmp_path: Path, entries: dict[str, tuple[int, TreeEntry]], drop: li
 
 def unpacked_packages(packages: dict[str, Path], unwanted: Unwanted) -> Tree:
     with Workers(2) as workers:
-        return unpack(packages, unwanted=unwanted, workers=workers)
+        return unpack(packages, unwanted=unwanted, workers=workers, unxz=lzma.decompress)
 
 
 def archived(tree: Tree) -> bytes:
