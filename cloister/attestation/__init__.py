@@ -68,6 +68,7 @@ _MODULES = {
     "policy.evidence_policy": ("EvidencePolicy", "RawPlatform"),
     "policy.images": ("ImageReference",),
     "policy.policy": ("ConfigurationPolicy", "LocalPolicy", "Policy"),
+    "policy.statements": ("BuildersPolicy", "PublisherPolicy"),
     "raw_evidence": ("verify_raw",),
     "raw_kinds": ("Judged", "RawHcl", "RawSnp", "RawTdx"),
     "raw_log": ("RawLog",),

@@ -39,6 +39,8 @@ from cloister.attestation.policy.images import ImageReference as ImageReference
 from cloister.attestation.policy.policy import ConfigurationPolicy as ConfigurationPolicy
 from cloister.attestation.policy.policy import LocalPolicy as LocalPolicy
 from cloister.attestation.policy.policy import Policy as Policy
+from cloister.attestation.policy.statements import BuildersPolicy as BuildersPolicy
+from cloister.attestation.policy.statements import PublisherPolicy as PublisherPolicy
 from cloister.attestation.raw_evidence import verify_raw as verify_raw
 from cloister.attestation.raw_kinds import Judged as Judged
 from cloister.attestation.raw_kinds import RawHcl as RawHcl
@@ -79,6 +81,7 @@ __all__ = [
     "AzurePolicy",
     "AzureSnpPolicy",
     "AzureTdxPolicy",
+    "BuildersPolicy",
     "Cause",
     "Check",
     "CheckOutcome",
@@ -106,6 +109,7 @@ __all__ = [
     "Platform",
     "Policy",
     "PolicyError",
+    "PublisherPolicy",
     "RawHcl",
     "RawLog",
     "RawPlatform",

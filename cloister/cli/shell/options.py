@@ -42,8 +42,8 @@ FIRMWARE = Option(
 )
 COLLATERAL = Option(
     "collateral",
-    "folder of collateral: the vendors' certificates, revocation lists, TCB info, identities and endorsements "
-    "(default: $CLOISTER_COLLATERAL)",
+    "folder of collateral: the vendors' certificates, revocation lists, TCB info, identities and endorsements, and "
+    "statements about images (default: $CLOISTER_COLLATERAL)",
 )
 FETCH = Option("fetch", "fetch missing collateral from the vendors (default: only if $CLOISTER_FETCH is 1)", flag=True)
 JSON = Option("json", "print JSON", flag=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cloister.attestation.collateral.issuers import amd_issuers
-from cloister.attestation.collateral_source import CERTIFICATE, COLLATERAL_KINDS, CRL, CollateralItem, Origin
+from cloister.attestation.collateral_source import CERTIFICATE, COLLATERAL_KINDS, CRL, STATEMENT, CollateralItem, Origin
 from cloister.attestation.snp.products import ProductLine
 from cloister.client.collateral.cache import Cache
 from cloister.client.collateral.evidence_requests import Services
@@ -14,6 +14,7 @@ from cloister.client.collateral.folder import load_collateral
 from cloister.client.collateral.keeping import keep_collateral, list_collateral
 from cloister.client.evidence.collateral_folder import fetch_collateral, pack_collateral
 from cloister.errors import InputError, UnreachableError
+from tests.attestation.image_statements import LAB, PUBLISHER, built, life, signed
 from tests.client.collateral.conftest import Asking
 from tests.client.collateral.services import ISSUER, NOW, Reply, Server, intel, pem, revocations
 
@@ -43,6 +44,24 @@ def test_what_is_kept_is_read_again_byte_for_byte_and_written_once(tmp_path: Pat
     assert (crl.until, crl.expired_at(NOW), crl.expired_at(LATER + datetime.timedelta(1))) == (LATER, False, True)
     source = load_collateral(folder)
     assert source.origin(CRL, kept[-1].content) == Origin("file", str(crl.path))
+
+
+def test_statements_about_images_are_kept_with_their_expiry(tmp_path: Path) -> None:
+    image = b"i" * 32
+    kept = [
+        CollateralItem(STATEMENT, built(image, LAB)),
+        CollateralItem(STATEMENT, signed(life(image, NOW, expires=LATER), PUBLISHER)),
+    ]
+    written = keep_collateral(tmp_path, kept)
+    assert tuple(load_collateral(tmp_path).items(STATEMENT)) == tuple(
+        content for _, content in sorted((one.path, item.content) for one, item in zip(written, kept, strict=True))
+    )
+    assert [(one.kind, one.until) for one in written] == [(STATEMENT, None), (STATEMENT, LATER)]
+    (tmp_path / "other.json").write_bytes(
+        b'{"payloadType":"application/vnd.in-toto+json","payload":"","signatures":[]}'
+    )
+    with pytest.raises(InputError, match=r"other\.json is not collateral"):
+        load_collateral(tmp_path)
 
 
 def test_folder_is_not_filled_with_more_files_than_are_read(tmp_path: Path) -> None:
