@@ -100,6 +100,13 @@ BUILDERS: dict[str, tuple[int, dict[str, Any], Callable[[bytes], list[bytes]], b
         False,
         "lab",
     ),
+    "a builder that names another": (
+        1,
+        {"lab": LAB},
+        lambda image: [signed(provenance(image, CLINIC), LAB)],
+        False,
+        "none",
+    ),
     "another image": (
         1,
         {"lab": LAB},
