@@ -26,7 +26,7 @@ demo: setup
 WORKERS ?= 2
 
 test: check setup emulators browser
-	@PYTHONDONTWRITEBYTECODE= $(bin)/pytest -n $(WORKERS) -m "not packages and not examples and not flavors and not faults and not load and not sandbox and not scratch and not kinds and not browser and not pulumi and not pages and not rare and not rebuild"
+	@PYTHONDONTWRITEBYTECODE= $(bin)/pytest -n $(WORKERS) -m "not packages and not examples and not flavors and not faults and not load and not sandbox and not scratch and not hostile and not kinds and not browser and not pulumi and not pages and not rare and not rebuild"
 
 # What reads the code without running it; the types of infra/ are those of the clouds' SDKs.
 check: azure gcp

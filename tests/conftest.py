@@ -39,6 +39,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "kinds: runs each kind of algorithm on a machine (`invoke test.kinds`)")
     config.addinivalue_line("markers", "load: keeps a whole agent busy (`invoke test.load`)")
     config.addinivalue_line("markers", "scratch: changes a machine's disk and dumps its memory (`invoke test.scratch`)")
+    config.addinivalue_line("markers", "hostile: boots a machine from a changed disk or host (`invoke test.hostile`)")
     config.addinivalue_line("markers", "browser: looks at a page in one more size or colour (`invoke test.browser`)")
     config.addinivalue_line("markers", "pulumi: fetches npm packages or builds generators (`invoke test.pulumi`)")
     config.addinivalue_line("markers", "rebuild: rebuilds the image without a network (`invoke test.rebuild`)")

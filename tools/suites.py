@@ -26,6 +26,7 @@ _SUITES = (
     "load",
     "sandbox",
     "scratch",
+    "hostile",
     "kinds",
     "browser",
     "pulumi",

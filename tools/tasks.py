@@ -146,6 +146,14 @@ def scratch(c: Any, match: str = "") -> None:
     _end(suites.run([suites.TESTS / "e2e" / "test_scratch.py"], match=match))
 
 
+@verb(help={"match": "only cases whose names match this expression (pytest -k)"}, example="invoke test.hostile")
+def hostile(c: Any, match: str = "") -> None:
+    """Boot machines from changed disks and hosts, with and without Secure Boot (a quarter of an hour)."""
+    from tools import suites
+
+    _end(suites.run([suites.TESTS / "e2e" / "test_hostile.py"], match=match))
+
+
 @verb(
     help={"match": "only packages whose names match this expression (pytest -k)"},
     example="invoke test.packages --match polars",
@@ -285,6 +293,7 @@ namespace = Collection(
     exhaustive,
     faults,
     flavors,
+    hostile,
     interop,
     kinds,
     load,

@@ -56,6 +56,7 @@ def test_without_a_room_rooms_and_suites_are_listed() -> None:
                 "exhaustive",
                 "faults",
                 "flavors",
+                "hostile",
                 "interop",
                 "kinds",
                 "load",
