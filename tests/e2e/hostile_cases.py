@@ -256,6 +256,7 @@ CASES: Mapping[str, Case] = {
         _files({f"{_EXTRA}/host.confext.raw": b"host"}),
         Detected(("pcr-9", "pcr-12")),
     ),
+    "random-seed": Case("a random seed for the kernel", _files({"loader/random-seed": bytes(32)}), Same()),
     # What the host hands over.
     "boot-entry": Case("a boot entry of the host's, without options", _boot_entry, Same((1,))),
     "boot-entry-options": Case(
@@ -295,5 +296,7 @@ CASES: Mapping[str, Case] = {
         Same((1,)),
         secure=True,
     ),
-    "secure-smbios": Case("a command line in SMBIOS, with Secure Boot", _smbios, Same((1,)), secure=True),
+    "secure-smbios": Case(
+        "a command line in SMBIOS, with Secure Boot", _smbios, Detected(("pcr-9", "pcr-12")), secure=True
+    ),
 }
