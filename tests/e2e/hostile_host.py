@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -31,13 +31,14 @@ from infra.processes import start
 from infra.provider import certificates
 from infra.provider.qemu import accelerator, machine, ports, vtpm
 from infra.provider.qemu.boot import BootWatch
-from infra.provider.qemu.sockets import connect
+from infra.provider.qemu.sockets import connect, listens
 from tests.client.parties import Parties
 
 WORKSPACE, CVM = "trial", "trainer"
 _MEMORY = 2 << 30
 _END_SECONDS = 60
 _REFUSAL_SECONDS = 120.0
+_LOOK_SECONDS = 0.02
 _VIRTUAL_CPUS = 2
 
 
@@ -122,6 +123,10 @@ class HostileHost(AbstractContextManager["HostileHost"]):
         """
         qemu = self._launch(console=True, extra=["-no-reboot", *changed.pop("extra", ())], **changed)
         place = self.folder / CVM
+        while not listens(qemu.pid, machine.CONSOLE_SOCKET):
+            with suppress(subprocess.TimeoutExpired):
+                qemu.wait(_LOOK_SECONDS)
+            assert qemu.poll() is None, (place / machine.QEMU_LOG).read_text("utf-8", "replace")
         ended = os.pidfd_open(qemu.pid)
         try:
             with connect(place, machine.CONSOLE_SOCKET, timeout=_REFUSAL_SECONDS) as console:
