@@ -49,12 +49,15 @@ def signed(uki: bytes, certificates: Certificates) -> dict[int, Register]:
     return {4: replay(predict(uki)[4].events[:-1]), 7: secure_boot(certificates, enabled=True)}
 
 
-def secure_boot(certificates: Certificates | None, *, enabled: bool) -> Register:
-    """PCR 7 of firmware with these keys (None for firmware without keys), and Secure Boot on or off."""
-    contents = (
-        {name: enrolment.signature_list(der) for name, der in certificates.by_name().items()} if certificates else {}
-    )
-    events = [_variable("EV_EFI_VARIABLE_DRIVER_CONFIG", "SecureBoot", GLOBAL, bytes([enabled]))]
+def secure_boot(certificates: Certificates | None, *, enabled: bool | None) -> Register:
+    """PCR 7 of firmware with these keys (None for firmware without keys), and Secure Boot on or off.
+
+    ``enabled`` None: firmware built without Secure Boot, which has no variable of that name and measures it as empty.
+    """
+    by_name = certificates.by_name() if certificates else {}
+    contents = {name: enrolment.signature_list(der) for name, der in by_name.items()}
+    state = b"" if enabled is None else bytes([enabled])
+    events = [_variable("EV_EFI_VARIABLE_DRIVER_CONFIG", "SecureBoot", GLOBAL, state)]
     for name, vendor in ((PK, GLOBAL), (KEK, GLOBAL), (DB, IMAGE_SECURITY), (_DBX, IMAGE_SECURITY)):
         events.append(_variable("EV_EFI_VARIABLE_DRIVER_CONFIG", name, vendor, contents.get(name, b"")))
     events.append(_event("EV_SEPARATOR: 00000000", bytes(4)))
