@@ -226,7 +226,7 @@ CASES: Mapping[str, Case] = {
     ),
     "other-root": Case("root and hash tree of another image", _other_root, NoBoot("initrd")),
     # What lies beside the UKI.
-    "second-esp": Case("a second ESP with the same UKI", _second_esp(3, _uki), Same((5,))),
+    "second-esp": Case("a second ESP with the same UKI", _second_esp(3, _uki), Same((5, 10))),
     "second-esp-first": Case(
         "a second ESP with another UKI, before the image's", _second_esp(0, _changed_uki), Detected(_OF_UKI)
     ),
@@ -258,12 +258,12 @@ CASES: Mapping[str, Case] = {
     ),
     "random-seed": Case("a random seed for the kernel", _files({"loader/random-seed": bytes(32)}), Same()),
     # What the host hands over.
-    "boot-entry": Case("a boot entry of the host's, without options", _boot_entry, Same((1,))),
+    "boot-entry": Case("a boot entry of the host's, without options", _boot_entry, Same((1, 10))),
     "boot-entry-options": Case(
         "a command line in a boot entry", partial(_boot_entry, options="lockdown=none"), Detected(("pcr-9", "pcr-12"))
     ),
     "smbios": Case("a command line in SMBIOS", _smbios, Detected(("pcr-9", "pcr-12"))),
-    "acpi": Case("an ACPI table (SSDT)", _acpi, Same((1,))),
+    "acpi": Case("an ACPI table (SSDT)", _acpi, Same((1, 10))),
     "kernel": Case("the image's UKI, handed over in place of the disk's", _handed_over, Detected(("pcr-4",))),
     # With Secure Boot.
     "secure": Case("nothing, with Secure Boot", lambda *_: {}, Same(), secure=True),
@@ -293,7 +293,7 @@ CASES: Mapping[str, Case] = {
     "secure-boot-entry-options": Case(
         "a command line in a boot entry, with Secure Boot",
         partial(_boot_entry, options="lockdown=none"),
-        Same((1,)),
+        Same((1, 10)),
         secure=True,
     ),
     "secure-smbios": Case(
