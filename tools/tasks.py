@@ -1,4 +1,7 @@
-"""The verbs that test the checkout: ``test`` for a room or a suite, and ``fuzz``."""
+"""The verbs that test the checkout: ``test`` for a room or a suite, and ``fuzz``.
+
+Long because each suite is a verb of its own.
+"""
 
 import importlib.util
 import json
