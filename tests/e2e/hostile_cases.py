@@ -208,7 +208,7 @@ CASES: Mapping[str, Case] = {
         "one bit of os-release in the UKI", _bit(ESP, flipped(b"PRETTY_NAME", b"QRETTY_NAME")), Detected(_OF_UKI)
     ),
     "bit-kernel": Case("one bit of the kernel in the UKI", _in_uki(_kernel_time_stamp), Detected(("pcr-4", "pcr-11"))),
-    "bit-initrd": Case("one bit of the initrd in the UKI", _in_uki(_section(".initrd", 1 << 20)), NoBoot()),
+    "bit-initrd": Case("one bit of the initrd in the UKI", _in_uki(_section(".initrd", 0)), NoBoot()),
     "bit-root-superblock": Case("one bit of the root's superblock", _bit(ROOT, flipped_at(1024)), NoBoot("initrd")),
     "bit-root": Case(
         "one bit of a file in the root",
