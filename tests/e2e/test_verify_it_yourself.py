@@ -20,6 +20,7 @@ pytestmark = pytest.mark.rebuild
 _PAGE = paths.CHECKOUT / "docs" / "verify-it-yourself.md"
 _ADDRESS = "https://git.example.org/cloister"
 _SECONDS = 3000
+_QUESTION = b"[y/N] "
 # Where packages come from, and what took the place of a lock whose packages are gone.
 _KEPT = ("CLOISTER_DEBIAN_", "CLOISTER_LOCKS")
 
@@ -67,10 +68,12 @@ def typed(text: str, folder: Path) -> tuple[int, str]:
     command = ["timeout", str(_SECONDS), "bash", "--noprofile", "--norc", "-eu", "-c", text]
     with subprocess.Popen(command, cwd=folder, env=environment, stdin=theirs, stdout=theirs, stderr=theirs) as shell:
         os.close(theirs)
-        os.write(ours, b"y\n")
-        shown = b""
+        shown, answered = b"", 0
         while chunk := _read(ours):
             shown += chunk
+            if shown.count(_QUESTION) > answered:
+                answered += 1
+                os.write(ours, b"y\n")
         code = shell.wait()
     os.close(ours)
     return code, shown.decode(errors="replace")
