@@ -41,6 +41,7 @@ from cloister.attestation.testkit.firmware import TD_SECTIONS, encode_firmware
 from cloister.attestation.testkit.google import Google, instance_info
 from cloister.attestation.testkit.microsoft import Paravisor, encode_hcl_report
 from cloister.attestation.tpm import structures
+from tests.attestation import image_statements
 from tests.client.evidence import wrappers
 from tools.fuzz.targets import CORPUS, TARGETS
 
@@ -143,12 +144,26 @@ def _intel() -> dict[str, dict[str, bytes]]:
         "tdx-pck": {"leaf": td.intel.pck},
         "tdx-tcb-info": {"info.json": next(iter(collateral.items(TCB_INFO)))},
         "tdx-qe-identity": {"identity.json": next(iter(collateral.items(QE_IDENTITY)))},
-        "collateral-file": {"chain.pem": _pem(td.intel.signer, td.intel.root), "set.json": _set(td)},
+        "collateral-file": {
+            "chain.pem": _pem(td.intel.signer, td.intel.root),
+            "set.json": _set(td),
+            **_statements(),
+        },
     }
 
 
 def _pem(*certificates: bytes) -> bytes:
     return b"".join(load_der_x509_certificate(der).public_bytes(Encoding.PEM) for der in certificates)
+
+
+def _statements() -> dict[str, bytes]:
+    """A builder's and a publisher's statement about an image."""
+    image = hashlib.sha256(b"image").digest()
+    life = image_statements.life(image, SINCE)
+    return {
+        "provenance.json": image_statements.built(image, image_statements.LAB),
+        "lifecycle.json": image_statements.signed(life, image_statements.PUBLISHER),
+    }
 
 
 def _set(td: Td) -> bytes:
