@@ -66,7 +66,9 @@ class IgvmPage:
 
 @dataclass(frozen=True)
 class IgvmFile:
-    """The pages of an IGVM file for each platform it supports: ``SEV_SNP`` or ``TDX``, or another one's number."""
+    """The pages of an IGVM file for each platform it supports: ``SEV_SNP`` or ``TDX``. Of others there is the number,
+    without pages.
+    """
 
     pages: dict[int, tuple[IgvmPage, ...]]
 
@@ -150,7 +152,8 @@ def _pages(data: bytes, headers: tuple[tuple[int, tuple[int, ...]], ...]) -> dic
             mask, _, platform = members[:3]
             if platform in found or mask.bit_count() != 1:
                 raise _malformed("platforms", 0, f"have {platform} twice, or with the mask {mask:#x}")
-            found[platform] = tuple(_pages_of(data, headers, mask, platform))
+            # A small file can name 32 platforms and 262,144 pages of each.
+            found[platform] = tuple(_pages_of(data, headers, mask, platform)) if platform in (SEV_SNP, TDX) else ()
     if not found:
         raise _malformed("platforms", 0, "are missing")
     return found

@@ -107,6 +107,15 @@ def test_large_page_is_measured_as_small_ones() -> None:
     assert len(list(file(0).measured(zero_pages=False))) == 1
 
 
+def test_pages_of_other_platforms_are_not_kept() -> None:
+    """A file of a few kilobytes has 262,144 for each of 32 platforms: a minute, and more than a gigabyte."""
+    rows = [platform(1, SEV_SNP), *(platform(1 << n, 3 + n) for n in range(1, 32)), page(0x1000, mask=0xFFFFFFFF)]
+    assert {number: len(pages) for number, pages in IgvmFile.parse(encode_igvm(rows)).pages.items()} == {
+        SEV_SNP: 1,
+        **dict.fromkeys(range(4, 35), 0),
+    }
+
+
 def test_second_version_of_the_format_is_read() -> None:
     rows = [platform(1, SEV_SNP), page(0x1000, mask=1)]
     first, second = (IgvmFile.parse(encode_igvm(rows, version=version)) for version in (1, 2))
