@@ -5,6 +5,7 @@ Firmware uses the key in a certificate and ignores its period (EDK II, CryptoPkg
 """
 
 import os
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -33,6 +34,7 @@ LARGEST = 64 * 1024
 # What every firmware and cloud verifies (Azure: "Secure Boot UEFI keys"; GCP: "Creating custom Shielded VM images").
 _BITS = 2048
 _DAYS = 365 * 20
+_LONGEST_OWNER = 60  # RFC 5280, appendix A.1: a common name has at most 64 characters
 
 
 class KeysError(ImageError):
@@ -97,6 +99,11 @@ def create(folder: Path, owner: str, *, now: datetime | None = None) -> dict[str
 
     ``owner`` appears in the certificates. Raises KeysError, and then leaves no new file.
     """
+    if not 0 < len(owner.encode("utf-8", "replace")) <= _LONGEST_OWNER or not owner.isprintable():
+        raise KeysError(
+            f"The owner has {len(owner)} characters, or some that cannot be printed; certificates name it.",
+            hint=f"Pass 1 to {_LONGEST_OWNER} bytes of text with --owner.",
+        )
     _require_absent(folder)
     made = {name: _make(f"{owner} {name}", now or datetime.now(UTC)) for name in NAMES}
     written: list[Path] = []
@@ -121,6 +128,13 @@ def create(folder: Path, owner: str, *, now: datetime | None = None) -> dict[str
         _remove(written)
         raise
     return made
+
+
+def require_private(folder: Path) -> None:
+    """Raise KeysError if others may read a private key: a copy often has the mode of any other file."""
+    for path in (folder / f"{name}{PRIVATE}" for name in NAMES):
+        if path.is_file() and path.stat().st_mode & 0o077:
+            raise KeysError(f"Other users can read the private key {path}.", hint=f"chmod 600 {shlex.quote(str(path))}")
 
 
 def _require_absent(folder: Path) -> None:

@@ -13,7 +13,7 @@ from image.errors import ImageError
 from image.formats import contents, disk, targz, verity, vhd
 from image.formats.contents import Contents
 from image.secureboot import authenticode, enrolment, prediction
-from image.secureboot.keys import CERTIFICATE, DB, KEK, NAMES, PK, Certificates, Signer
+from image.secureboot.keys import CERTIFICATE, DB, KEK, NAMES, PK, Certificates, Signer, require_private
 
 # What other verbs read beside an image: `image.audit`, `image.diff`.
 _UNCHANGED = (output.MANIFEST, "files.json", "lock.json")
@@ -45,6 +45,7 @@ def sign(image: Path, keys: Path) -> SignedImage:
             hint=f"Build the image again with {output.building(image)}.",
         )
     signers = {name: Signer.load(keys, name) for name in NAMES}
+    require_private(keys)
     certificates = Certificates(*(signers[name].der() for name in NAMES))
     uki, root, tree = ((image / name).read_bytes() for name in _NEEDED)
     signed = authenticode.sign(uki, signers[DB])

@@ -69,6 +69,13 @@ def test_folder_that_others_may_write_to_is_refused(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("owner", ["", "x" * 61, "\u00e9" * 31, "two\nlines", "\udc80"])
+def test_owner_that_no_certificate_can_name_is_refused(tmp_path: Path, owner: str) -> None:
+    with pytest.raises(KeysError, match="certificates name it"):
+        keys.create(tmp_path / "keys", owner)
+    assert not (tmp_path / "keys").exists()
+
+
 def _other_key() -> bytes:
     key = ec.generate_private_key(ec.SECP256R1())
     return key.private_bytes(

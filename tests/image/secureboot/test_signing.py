@@ -1,6 +1,7 @@
 """A signed image: beside the image, equal each time, and about exactly that image."""
 
 import hashlib
+import shutil
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
@@ -152,6 +153,14 @@ def test_missing_key_is_named_with_what_to_do(image: Path, tmp_path: Path) -> No
     with pytest.raises(KeysError, match=r"Cannot read .*PK\.key: No such file") as refused:
         signing.sign(image, tmp_path)
     assert "invoke image.keys" in (refused.value.hint or refused.value.remedy)
+
+
+def test_private_key_that_others_can_read_is_refused(image: Path, team_keys: Path, tmp_path: Path) -> None:
+    copied = shutil.copytree(team_keys, tmp_path / "copied")
+    (copied / "KEK.key").chmod(0o644)
+    with pytest.raises(KeysError, match=r"Other users can read the private key .*KEK\.key") as refused:
+        signing.sign(image, copied)
+    assert refused.value.hint == f"chmod 600 {copied / 'KEK.key'}"
 
 
 def test_statement_about_another_image_or_program_is_refused(signed: Signed) -> None:
