@@ -75,7 +75,7 @@ class Connection:
             self._appraised = opening.verdict
             began = time.monotonic()
             try:
-                opening.require_accepted()
+                self._require_accepted(opening)
                 self.target.accepting(opening.verdict, self._key)
                 self._permit(opening.verdict)
                 if time.monotonic() - began < _PATIENCE:
@@ -84,6 +84,13 @@ class Connection:
                 close_channel(opening.channel)
                 raise
             close_channel(opening.channel)
+
+    def _require_accepted(self, opening: Opening) -> None:
+        try:
+            opening.require_accepted()
+        except ProofError:
+            self.target.refusing()
+            raise
 
     @contextlib.contextmanager
     def permitting(self, check: Callable[[Verdict], None]) -> Generator[None]:

@@ -43,6 +43,10 @@ def _forget(verdict: Verdict, key: Key) -> None:
     """Remember nothing of what was accepted."""
 
 
+def _forget_refusal() -> None:
+    """Remember nothing of what was refused."""
+
+
 @dataclass(frozen=True)
 class Target:
     """A CVM that a party wants to talk to, and what the party demands of it.
@@ -54,6 +58,7 @@ class Target:
     collateral: for what the evidence does not carry; by default nothing is added, and no service is asked.
     accepting: called with an accepted verdict and the party's key before a session is bound; an error ends it. By
         default nothing is remembered of what was accepted.
+    refusing: called instead when the verdict refuses the machine.
     """
 
     address: Address
@@ -62,6 +67,7 @@ class Target:
     manifest_digest: bytes | None = None
     collateral: CollateralSources = field(default_factory=CollateralSources)
     accepting: Callable[[Verdict, Key], None] = _forget
+    refusing: Callable[[], None] = _forget_refusal
 
     def demands(self) -> Policy:
         """The policy, narrowed to ``cvm``. Raises ProofError when it does not accept that CVM."""

@@ -97,8 +97,7 @@ class AcceptanceHistory:
                 log.load()
                 changes = [one for one in self._changes(log, found) if _pair(one) not in agreed]
                 if not changes:
-                    if self._policy.publisher is not None and self._collateral is not None:
-                        remember_statement(self._policy.publisher, self._collateral.items(STATEMENT))
+                    self._remember_statement()
                     self._append(workspace, log, found)
                     return
             # The question is asked without the lock: another command may accept the same meanwhile.
@@ -106,6 +105,18 @@ class AcceptanceHistory:
                 raise self._refused(workspace, log, changes)
             agreed |= {_pair(one) for one in changes}
         raise InputError(f"The history of the workspace {workspace} changes all the time.")
+
+    def refused(self) -> None:
+        """Note the publisher's statement of a machine that is refused, so that an older one does not undo a withdrawal.
+
+        What cannot be noted is told when a machine is accepted: nothing is bound then.
+        """
+        with contextlib.suppress(InputError):
+            self._remember_statement()
+
+    def _remember_statement(self) -> None:
+        if self._policy.publisher is not None and self._collateral is not None:
+            remember_statement(self._policy.publisher, self._collateral.items(STATEMENT))
 
     def differences(self, verdict: Verdict, key: Key) -> tuple[AcceptedChange, ...]:
         """What needs a yes before anything may be sent. Nothing is asked, noted or kept. Raises InputError."""

@@ -1,7 +1,7 @@
-"""The statements of publishers that this client has acted on: no older one counts any more.
+"""The statements of publishers that this client has seen for a session: no older one counts any more.
 
-One log for each publisher's key, of the form of ``log.py``, and beside it the statements themselves, so that the
-verifier checks the signature of what is remembered, too.
+One log for each publisher's key, of the form of ``log.py``, and beside it, in a folder of its own, the statements
+themselves, so that the verifier checks the signature of what is remembered, too.
 """
 
 import hashlib
@@ -28,7 +28,6 @@ FOLDER = "publishers"
 BUSY = "Another command is noting a publisher's statement"
 
 _NAME = re.compile(r"([0-9a-f]{64})\.jsonl")
-_MOST = 256
 _REMEMBERED = Origin(FILE, "what this client remembers")
 
 
@@ -57,7 +56,7 @@ def remembered_statements() -> InMemory:
     found: list[CollateralItem] = []
     for _, log in _logs():
         for entry in log.entries[-1:]:
-            content = kept_bytes(log.at.parent, entry.accepted.digest)
+            content = kept_bytes(_kept(log), entry.accepted.digest)
             if content is None:
                 raise InputError(
                     f"The statement {entry.accepted.digest} that {log.at} names is missing or was changed.",
@@ -92,14 +91,19 @@ def remember_statement(publisher: PublisherPolicy, statements: Iterable[bytes]) 
         if last is not None and int(last.label) == counter:
             return
         one = Accepted(AcceptedKind.STATEMENT, publisher.name, hashlib.sha256(content).hexdigest(), terms, str(counter))
-        keep_document(at.parent, one.digest, content)
+        keep_document(_kept(log), one.digest, content)
         log.append([(one, AcceptedHow.FIRST if last is None else AcceptedHow.KNOWN)])
+
+
+def _kept(log: HistoryLog) -> Path:
+    """The folder of a log's statements: those of other publishers would push its last one out."""
+    return log.at.with_suffix("")
 
 
 def _logs() -> Iterator[tuple[str, HistoryLog]]:
     """Every log with the id of its key, loaded. One that was removed is known by its head."""
     folder = state.folder(FOLDER)
-    for name in sorted(_names(folder))[:_MOST]:
+    for name in sorted(_names(folder)):
         if found := _NAME.fullmatch(name):
             log = HistoryLog(folder / name)
             with state.locked(log.at, BUSY):

@@ -195,7 +195,7 @@ class Party:
         known = self.collateral.held
         history = AcceptanceHistory(self.policy, agreed, confirm=self._confirm, noted=self._noted, collateral=known)
         return Machine(
-            Connection(replace(self.target(agreed), accepting=history), self.key),
+            Connection(replace(self.target(agreed), accepting=history, refusing=history.refused), self.key),
             agreed,
             history=history,
             names=self.names(agreed),

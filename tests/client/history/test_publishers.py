@@ -1,15 +1,17 @@
 """Which statement of a publisher was seen is remembered, and no older one counts after it."""
 
+import contextlib
 import dataclasses
 from datetime import UTC, datetime
 
 import pytest
 
 from cloister.attestation.collateral_source import SEEN_STATEMENT
+from cloister.attestation.statements.lifecycle import ImageStatus
 from cloister.client import Party
 from cloister.client.history.publishers import read_publishers, remember_statement, remembered_statements
 from cloister.errors import InputError, ProofError
-from tests.attestation.image_statements import DAY, LAB, PUBLISHER, life, publisher, signed
+from tests.attestation.image_statements import DAY, LAB, PUBLISHER, life, public, publisher, signed
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 
@@ -74,12 +76,36 @@ def test_a_verdict_alone_remembers_nothing(party):
     assert counters() == []
 
 
-def test_a_refused_machine_remembers_nothing(party):
+def test_a_withdrawal_is_remembered_although_the_machine_is_refused(party):
+    made, file, image = party
+    for counter, status, said in (
+        (7, ImageStatus.CURRENT, ""),
+        (8, ImageStatus.WITHDRAWN, "with the image as withdrawn"),
+        (7, ImageStatus.CURRENT, "older than the last one seen"),
+    ):
+        file.write_bytes(statement(counter, image, status=status))
+        with pytest.raises(ProofError, match=said) if said else contextlib.nullcontext(), made().connect() as machine:
+            machine.status()
+    assert counters() == ["7", "8"]
+
+
+def test_refusal_is_told_also_when_nothing_can_be_remembered(party, folder):
     made, file, _ = party
     file.write_bytes(statement(7, b"o" * 32))
-    with pytest.raises(ProofError, match="does not list the image"), made().connect() as machine:
-        machine.status()
-    assert counters() == []
+    with made().connect() as machine:
+        folder.mkdir(parents=True)
+        folder.chmod(0o777)
+        with pytest.raises(ProofError, match="does not list the image"):
+            machine.status()
+
+
+def test_statements_of_one_publisher_do_not_push_out_those_of_another(monkeypatch):
+    monkeypatch.setattr("cloister.client.history.documents._MOST_KEPT", 1)
+    other = dataclasses.replace(publisher(), key=public(LAB))
+    remember_statement(other, [statement(1, key=LAB)])
+    for counter in (5, 6):
+        remember_statement(publisher(), [statement(counter)])
+    assert sorted(remembered_statements().items(SEEN_STATEMENT)) == sorted([statement(1, key=LAB), statement(6)])
 
 
 def test_only_the_publishers_own_statements_are_remembered():
@@ -102,7 +128,7 @@ def test_a_memory_that_was_changed_is_an_error(folder, damage):
     remember_statement(publisher(), [statement(5)])
     remember_statement(publisher(), [statement(6)])
     (log,) = folder.glob("*.jsonl")
-    (document,) = (folder / "documents").glob(f"{read_publishers()[0].entries[-1].accepted.digest}.json")
+    (document,) = (log.with_suffix("") / "documents").glob(f"{read_publishers()[0].entries[-1].accepted.digest}.json")
     if damage == "document":
         document.write_bytes(statement(5))
     elif damage == "document gone":
