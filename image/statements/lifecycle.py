@@ -30,7 +30,13 @@ def state(
     before = _before(file, public_key)
     images = dict(before.images) if before is not None else {}
     for folder in add:
-        images |= _listed(folder)
+        for digest, listed in _listed(folder).items():
+            if digest in images and images[digest].status is ImageStatus.WITHDRAWN:
+                raise InputError(
+                    f"The statement {file} withdraws the image {digest}, and what was withdrawn stays so.",
+                    hint="Build an image from a newer lock, and add that one.",
+                )
+            images[digest] = listed
     for digest in withdraw:
         if digest not in images:
             raise InputError(

@@ -1,5 +1,6 @@
 """Signed statements in their files."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,6 +53,22 @@ class Examined:
 def write(stated: Provenance | LifeCycle, key: PrivateKey, path: Path) -> None:
     """Sign a statement and write its envelope. Raises InputError when the file cannot be written."""
     userfile.write_file(path, dsse.sign(stated.payload(), key) + b"\n")
+
+
+def require_replaceable(path: Path) -> None:
+    """Raise InputError unless the file is the provenance of an image, or missing: no key and no life cycle is replaced,
+    whose counter would start again.
+    """
+    if not os.path.lexists(path):
+        return
+    try:
+        replaceable = isinstance(read(path).stated, Provenance)
+    except InputError:
+        replaceable = False
+    if not replaceable:
+        raise InputError(
+            f"{path} exists, and is not the provenance of an image.", hint="Name another file with --output."
+        )
 
 
 def read(path: Path) -> ImageStatement:

@@ -33,6 +33,7 @@ def provenance(
     from cloister.protocol.signingkey import key_id, spki_of
     from image.statements import provenance, signed
 
+    signed.require_replaceable(Path(output))
     private = read_private_key(Path(key), passphrase.ask)
     builder, now = key_id(spki_of(private.public_key())), datetime.now(UTC)
     stated = provenance.state(options.folder(image, recipe), recipe, builder=builder, now=now)
@@ -110,6 +111,7 @@ def inspect(_: Any, file: str, key: str = "", image: str = "", json: bool = Fals
     if image:
         found.require_about(read_manifest(locate(image)))
     if json:
-        print(found.statement.envelope.payload.decode())
+        # Not as it was signed: other tools write names in it as they like, also with what steers a terminal.
+        options.print_json(found.statement.value())
         return
     print("\n".join(found.lines()))

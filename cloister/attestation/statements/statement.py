@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Self
+from typing import Any, Self
 
 from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.statements import lifecycle, provenance
@@ -56,6 +56,10 @@ class ImageStatement:
         if isinstance(self.stated, LifeCycle):
             return f"life cycle of images, counter {self.stated.counter}"
         return f"provenance of the image {self.stated.flavor} ({self.stated.manifest_digest.hex()[:16]}...)"
+
+    def value(self) -> Any:
+        """The statement's JSON value."""
+        return canonical.parse(self.envelope.payload, what="The statement", limit=MAX_SIZE)
 
     def signed_by(self, spki: bytes) -> bool:
         """Whether the key made it. A builder also has to be the one that its statement names."""

@@ -1,5 +1,6 @@
 """Builders and publishers state what this checkout can show to be so, and others verify it with the field's library."""
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -11,20 +12,24 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from invoke.context import Context
+from invoke.exceptions import Exit
 from securesystemslib.dsse import Envelope
 from securesystemslib.exceptions import VerificationError
 from securesystemslib.signer import SSlibKey
 
 from cloister.attestation.statements.lifecycle import ImageStatus, LifeCycle
-from cloister.attestation.statements.provenance import Provenance
+from cloister.attestation.statements.provenance import Dependency, Provenance
 from cloister.client.files.keys import KeyType, generate_key
 from cloister.errors import ChangedFileError, InputError
+from cloister.keyfile.private import read_private_key
 from cloister.protocol import dsse
 from cloister.protocol.imagemanifest import ImageManifest, ImageOutput
 from cloister.protocol.signingkey import PrivateKey, key_id, spki_of
 from image.build import source
 from image.inputs import lockfile, recipe
 from image.statements import lifecycle, provenance, signed
+from image.verbs import statements as verbs
 from tests import output_schema
 
 NOW = datetime(2026, 12, 1, 12, tzinfo=UTC)
@@ -232,6 +237,11 @@ def made_by_builder(image: Path, file: Path) -> dict[str, object]:
     return {}
 
 
+def withdrawn_before(image: Path, file: Path) -> dict[str, object]:
+    published(file, add=[image], withdraw=[manifest_of(image).digest().hex()])
+    return {"add": [image]}
+
+
 def from_the_future(image: Path, file: Path) -> dict[str, object]:
     published(file, add=[image])
     return {"now": NOW - timedelta(seconds=1)}
@@ -246,6 +256,7 @@ NOT_STATED: dict[str, tuple[Callable[[Path, Path], dict[str, object]], type[Exce
     "years": (lambda image, file: {"add": [image], "days": 367}, InputError, "--days must be from 1 to 366"),
     "someone else's statement": (foreign, ChangedFileError, "is not signed by the key"),
     "a builder's statement": (made_by_builder, InputError, "is the provenance of an image"),
+    "a withdrawn image again": (withdrawn_before, InputError, "what was withdrawn stays so"),
     "a statement from the future": (from_the_future, InputError, "later than this machine's clock"),
 }
 
@@ -281,3 +292,40 @@ def test_the_verbs_take_what_is_typed(image: Path, tmp_path: Path) -> None:
     output_schema.validate("invoke.image.lifecycle", renewed)
     shown = json.loads(printed)
     assert shown["predicate"]["images"][digest]["status"] == "withdrawn"
+
+
+@pytest.mark.parametrize("kind", ["the key", "a link to the key", "a life cycle", "another provenance", "none"])
+def test_provenance_takes_the_place_of_no_other_file(
+    image: Path, tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    private, output = tmp_path / "lab.pem", tmp_path / "output.json"
+    generate_key(private, KeyType.ED25519)
+    if kind == "the key":
+        output = private
+    elif kind == "a link to the key":
+        output.symlink_to(private)
+    elif kind == "a life cycle":
+        published(output, add=[image])
+    elif kind == "another provenance":
+        signed.write(state(image), OTHER, output)
+    before = output.read_bytes() if output.exists() else b""
+    replaced = kind in ("another provenance", "none")
+    with contextlib.nullcontext() if replaced else pytest.raises(Exit):
+        verbs.provenance(Context(), key=str(private), image=f"{image}/", output=str(output))
+    capsys.readouterr()
+    assert (output.read_bytes() != before) is replaced
+
+
+def test_what_a_statement_says_steers_no_terminal(
+    image: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Other tools write names as they like, also not as canonical JSON."""
+    private, file, name = tmp_path / "lab.pem", tmp_path / "statement.json", "a\u009b31m\u202eb"
+    generate_key(private, KeyType.ED25519)
+    key = read_private_key(private)
+    stated = dataclasses.replace(state(image, key), dependencies=(Dependency(name, "ab" * 32),))
+    file.write_bytes(dsse.sign(json.dumps(json.loads(stated.payload()), ensure_ascii=False).encode(), key))
+    verbs.inspect(Context(), file=str(file), key=str(private.with_suffix(".pub")), json=True)
+    printed = capsys.readouterr().out
+    assert printed.isascii()
+    assert json.loads(printed)["predicate"]["buildDefinition"]["resolvedDependencies"][0]["name"] == name
