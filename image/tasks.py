@@ -31,7 +31,7 @@ def build(
     fresh: bool = False,
     json: bool = False,
 ) -> None:
-    """Build the guest image into out/image/FLAVOR (about 8 s once its inputs are in the cache)."""
+    """Build the guest image into out/image/FLAVOR (some ten seconds once its inputs are in the cache)."""
     from image.build import build, output
     from image.inputs import chain
 
