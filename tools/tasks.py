@@ -270,7 +270,7 @@ def pages(c: Any, match: str = "") -> None:
 
 @verb(help={"match": "only tests whose names match this expression (pytest -k)"}, example="invoke test.rebuild")
 def rebuild(c: Any, match: str = "") -> None:
-    """Rebuild the image without a network, and verify a machine from a new clone (many minutes)."""
+    """Rebuild the image without a network, and verify a machine from a new clone (three minutes)."""
     from tools import suites
 
     files = [suites.TESTS / "e2e" / name for name in ("test_years_later.py", "test_verify_it_yourself.py")]
