@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
+from uuid import UUID
 
 from image.formats import disk, pe, verity
 from image.inputs import host_tools
@@ -12,7 +13,7 @@ from image.secureboot import authenticode, enrolment
 from image.secureboot.keys import Certificates, Signer
 from infra.configuration.image import Image
 from tests.e2e.boot_variables import with_load_options
-from tests.e2e.hostile_disk import ESP, ROOT, HostileDisk, esp, flipped
+from tests.e2e.hostile_disk import ESP, ROOT, VERITY, HostileDisk, esp, flipped, flipped_at
 from tests.image.secureboot.test_enrolment import EFITOOLS
 from tests.image.small_programs import efi_program
 
@@ -84,8 +85,48 @@ def _files(files: Mapping[str, bytes]) -> Change:
     return _disk(lambda disk: disk.with_files(dict(files)))
 
 
+def _in_uki(place: Callable[[bytes], int]) -> Change:
+    """A bit of the UKI, at an offset that follows from its contents."""
+
+    def change(image: Image, _: Path) -> Mapping[str, Any]:
+        uki = _uki(image)
+        flip = flipped_at(place(uki))
+        changed = HostileDisk.of(image.disk.read_bytes()).change(ESP, lambda volume: _put(volume, uki, flip(uki)))
+        return {"disk": changed.contents()}
+
+    return change
+
+
+def _put(volume: bytes, uki: bytes, other: bytes) -> bytes:
+    """Another UKI of the same size in place of the one in the volume."""
+    if volume.count(uki) != 1 or len(uki) != len(other):
+        raise ValueError("The volume does not hold the UKI in one piece, or the other has another size.")
+    return volume.replace(uki, other)
+
+
 def _uki(image: Image) -> bytes:
     return (image.folder / ("uki.signed.efi" if image.signed else "uki.efi")).read_bytes()
+
+
+def _section(name: str, offset: int) -> Callable[[bytes], int]:
+    def place(uki: bytes) -> int:
+        (section,) = (one for one in pe.Headers.parse(uki).sections if one.name == name)
+        return section.raw_offset + offset
+
+    return place
+
+
+def _changed_uki(image: Image) -> bytes:
+    """A UKI of the host's: without lockdown, and without a signature."""
+    return flipped(b"lockdown=confidentiality", b"mockdown=confidentiality")((image.folder / "uki.efi").read_bytes())
+
+
+def _other_root(image: Image, _: Path) -> Mapping[str, Any]:
+    """A root that differs in one bit, with a hash tree that matches it, under the names and identifiers of its own."""
+    root = flipped(b"runner.pyshutdown", b"runner.pyrhutdown")((image.folder / "root.erofs").read_bytes())
+    tree = verity.hash_tree(root, salt=bytes(32), identifier=UUID(int=1))
+    uki = (image.folder / "uki.efi").read_bytes()
+    return {"disk": disk.build(uki, root, tree.contents, tree.root_hash)}
 
 
 def _second_esp(at: int, uki: Callable[[Image], bytes]) -> Change:
@@ -149,15 +190,26 @@ _OF_UKI = ("pcr-4", "pcr-9", "pcr-11")
 _LOCKDOWN = flipped(b"lockdown=confidentiality", b"mockdown=confidentiality")
 
 CASES: Mapping[str, Case] = {
-    # One bit of the disk.
+    # One bit in each partition.
     "bit-command-line": Case("one bit of the command line in the UKI", _bit(ESP, _LOCKDOWN), Detected(_OF_UKI)),
+    "bit-initrd": Case("one bit of the initrd in the UKI", _in_uki(_section(".initrd", 0)), NoBoot()),
     "bit-root": Case(
         "one bit of a file in the root",
         _bit(ROOT, flipped(b"runner.pyshutdown", b"runner.pyrhutdown")),
         NoBoot("root"),
     ),
+    "bit-tree-root": Case(
+        "one bit of the hash tree's first block", _bit(VERITY, flipped_at(verity.BLOCK_SIZE)), NoBoot("initrd")
+    ),
+    "bit-tree": Case(
+        "one bit of the hash tree's leaves", _bit(VERITY, flipped_at(2 * verity.BLOCK_SIZE)), NoBoot("initrd")
+    ),
+    "other-root": Case("root and hash tree of another image", _other_root, NoBoot("initrd")),
     # What lies beside the UKI.
     "second-esp": Case("a second ESP with the same UKI", _second_esp(3, _uki), Same((5, 10))),
+    "second-esp-first": Case(
+        "a second ESP with another UKI, before the image's", _second_esp(0, _changed_uki), Detected(_OF_UKI)
+    ),
     "addon": Case(
         "an addon beside the UKI",
         _files({f"{_EXTRA}/host.addon.efi": _ADDON}),
