@@ -116,6 +116,15 @@ def _section(name: str, offset: int) -> Callable[[bytes], int]:
     return place
 
 
+def _time_stamp(uki: bytes) -> int:
+    """COFF's TimeDateStamp, which nothing reads."""
+    return pe.Headers.parse(uki).signature + 8
+
+
+def _kernel_time_stamp(uki: bytes) -> int:
+    return _section(".linux", _time_stamp(pe.sections(uki)[".linux"]))(uki)
+
+
 def _changed_uki(image: Image) -> bytes:
     """A UKI of the host's: without lockdown, and without a signature."""
     return flipped(b"lockdown=confidentiality", b"mockdown=confidentiality")((image.folder / "uki.efi").read_bytes())
@@ -192,6 +201,7 @@ _LOCKDOWN = flipped(b"lockdown=confidentiality", b"mockdown=confidentiality")
 CASES: Mapping[str, Case] = {
     # One bit in each partition.
     "bit-command-line": Case("one bit of the command line in the UKI", _bit(ESP, _LOCKDOWN), Detected(_OF_UKI)),
+    "bit-kernel": Case("one bit of the kernel in the UKI", _in_uki(_kernel_time_stamp), Detected(("pcr-4", "pcr-11"))),
     "bit-initrd": Case("one bit of the initrd in the UKI", _in_uki(_section(".initrd", 0)), NoBoot()),
     "bit-root": Case(
         "one bit of a file in the root",
@@ -222,6 +232,11 @@ CASES: Mapping[str, Case] = {
         "a system extension beside the UKI",
         _files({f"{_EXTRA}/host.sysext.raw": b"host"}),
         Detected(("pcr-9", "pcr-13")),
+    ),
+    "confext": Case(
+        "a configuration extension beside the UKI",
+        _files({f"{_EXTRA}/host.confext.raw": b"host"}),
+        Detected(("pcr-9", "pcr-12")),
     ),
     # What the host hands over.
     "boot-entry-options": Case(
