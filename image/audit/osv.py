@@ -5,6 +5,8 @@ a zip of records as it publishes each ecosystem. Unknown fields are ignored, as 
 """
 
 import json
+import lzma
+import struct
 import zipfile
 import zlib
 from collections import defaultdict
@@ -29,6 +31,10 @@ _LARGEST_RECORD = 1 << 24
 _MOST_RECORDS = 1_000_000
 _RELEASES = {"bookworm": "12", "trixie": "13", "forky": "14", "duke": "15"}
 _ORDERS: Mapping[Ecosystem, Callable[[str], Order]] = {Ecosystem.DEBIAN: debian_order, Ecosystem.PYPI: python_order}
+
+# A name that is not UTF-8 is a ValueError.
+_NO_ZIP = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError)
+_DAMAGED = (*_NO_ZIP, NotImplementedError, RuntimeError, ValueError)
 
 Key = tuple[Ecosystem, str]
 
@@ -95,7 +101,9 @@ def _zipped(file: BufferedReader, path: Path) -> Iterator[Mapping[str, Any]]:
                 if len(content) > _LARGEST_RECORD:
                     raise DataError(f"{path}: {one.filename} has more than {_LARGEST_RECORD} bytes.")
                 yield _record(_json(content, path, one.filename), path)
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
+            if not listed:
+                raise DataError(f"{path} is not {_WHAT}: no record is in it.")
+    except _DAMAGED as error:
         raise DataError(f"{path} is not {_WHAT}: {error}.") from error
 
 
@@ -129,7 +137,7 @@ def _record(value: object, path: Path) -> Mapping[str, Any]:
 
 
 def _parts(record: Mapping[str, Any], path: Path) -> list[Mapping[str, Any]]:
-    parts = record["affected"]
+    parts = record.get("affected")
     if not isinstance(parts, list) or not all(isinstance(one, dict) for one in parts):
         raise DataError(f"{path} is not {_WHAT}: 'affected' of {record['id'][:80]} is not a list of objects.")
     return parts

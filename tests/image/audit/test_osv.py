@@ -1,5 +1,6 @@
 """OSV data in each form in which it is published, for wheels and for Debian's packages."""
 
+import contextlib
 import json
 import zipfile
 from collections.abc import Callable
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from cloister.errors import InputError
 from image.audit import osv
 from image.audit.advisory import FixState
 from image.audit.components import Component, Ecosystem
@@ -103,6 +105,7 @@ def test_what_cannot_be_decided_is_undetermined(tmp_path: Path) -> None:
         (b'{"id": "X", "affected": {}}', "'affected' of X is not a list of objects"),
         (b'{"id": "X", "affected": [1]}', "'affected' of X is not a list of objects"),
         (b"[" * 100_000, "is not JSON"),
+        (b'{"id": "X", "withdrawn": ""}', "'affected' of X is not a list of objects"),
     ],
 )
 def test_what_is_not_osv_is_refused(tmp_path: Path, content: bytes, said: str) -> None:
@@ -122,6 +125,25 @@ def test_sizes_have_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(osv, "_MOST_RECORDS", 0)
     with pytest.raises(DataError, match="has more than 0 records"):
         osv.read(tmp_path / "zip", "trixie", [WHEEL])
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_zip_with_any_byte_changed_is_read_or_refused(tmp_path: Path, method: int) -> None:
+    with zipfile.ZipFile(tmp_path / "whole", "w", method) as archive:
+        archive.writestr("GHSA-1.json", json.dumps(RECORD))
+    content = (tmp_path / "whole").read_bytes()
+    for place in range(2, len(content)):
+        (tmp_path / "data").write_bytes(content[:place] + bytes([content[place] ^ 0xFF]) + content[place + 1 :])
+        with contextlib.suppress(InputError):
+            osv.read(tmp_path / "data", "trixie", [WHEEL])
+
+
+def test_zip_without_a_record_is_refused(tmp_path: Path) -> None:
+    """Otherwise an audit would find nothing, and pass."""
+    with zipfile.ZipFile(tmp_path / "data", "w") as archive:
+        archive.writestr("README", "moved")
+    with pytest.raises(DataError, match="no record is in it"):
+        osv.read(tmp_path / "data", "trixie", [WHEEL])
 
 
 def test_damaged_zip_is_refused(tmp_path: Path) -> None:
