@@ -69,6 +69,8 @@ def layers(listing: bytes) -> Layers:
     found = value.get("layers") if isinstance(value, dict) else None
     of_layers = list(found.values()) if isinstance(found, dict) else []
     of_files = [file for layer in of_layers for file in (layer.values() if isinstance(layer, dict) else [None])]
-    if not isinstance(found, dict) or not all(isinstance(file, dict) for file in of_files):
+    if not isinstance(found, dict) or not all(
+        isinstance(file, dict) and all(isinstance(said, str) for said in file.values()) for file in of_files
+    ):
         raise InputError(f"Invalid {LISTING}: not in the format that `invoke image.build` writes.")
     return found

@@ -132,13 +132,21 @@ class Lock:
             lists: dict[str, Any] = {
                 key: tuple(_strict(kind, entry) for entry in value.pop(key)) for key, kind in _LISTS.items()
             }
-            lock = cls(**value, **lists)
+            lock = cls(**_texts(cls, value), **lists)
+            edited = lock.encode() != content
+            for archive in lock.archives:
+                archive.time()
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise LockError(f"Invalid lock: {error}.") from error
+        if not lock.archives:
+            raise LockError("Invalid lock: it names no index.")
+        for entries in (lock.packages, lock.wheels, lock.agent_wheels):
+            if len({entry.name for entry in entries}) != len(entries):
+                raise LockError("Invalid lock: it has a name twice, of which a comparison would show one.")
         for entry in lock.entries:
             if not _DIGEST.fullmatch(entry.sha256) or not isinstance(entry.size, int) or entry.size <= 0:
                 raise LockError(f"Invalid lock: the entry for {entry.name} has an invalid digest or size.")
-        if lock.encode() != content:
+        if edited:
             raise LockError("The lock was edited by hand: it differs from what `invoke image.lock` writes.")
         return lock
 
@@ -177,7 +185,18 @@ def _strict(kind: type[Any], entry: object) -> object:
     unknown = sorted(set(entry) - known)
     if unknown:
         raise LockError(f"Invalid lock: unknown key {unknown[0]!r}.")
-    return kind(**entry)
+    scripts = entry.get("scripts", {})
+    if not isinstance(scripts, dict) or not all(isinstance(digest, str) for digest in scripts.values()):
+        raise LockError("Invalid lock: scripts must be digests by name.")
+    return kind(**_texts(kind, entry))
+
+
+def _texts(kind: type[Any], entry: dict[str, Any]) -> dict[str, Any]:
+    """``entry``, whose fields that are texts are texts. Raises LockError."""
+    for item in fields(kind):
+        if item.type is str and not isinstance(entry.get(item.name, ""), str):
+            raise LockError(f"Invalid lock: {item.name} must be a text, not {entry[item.name]!r}.")
+    return entry
 
 
 def override_folder() -> Path | None:

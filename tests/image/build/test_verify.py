@@ -1,6 +1,7 @@
 """Comparing images by output, register and file; comparing locks as a changelog."""
 
 import hashlib
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 from invoke.exceptions import Exit
 
+from cloister.errors import InputError
 from cloister.protocol.imagemanifest import ImageManifest, ImageOutput
 from image import tasks
 from image.build import manifest, output, verify
@@ -79,6 +81,12 @@ def test_added_and_missing_files_are_named_with_their_layer() -> None:
         "root: a: missing",
         "root: b: mode 0644 -> 0755",
     ]
+
+
+@pytest.mark.parametrize("entry", [5, ["0644"], {"sha256": ["ab"]}, {"sha256": None}])
+def test_list_of_files_of_another_form_is_refused(entry: object) -> None:
+    with pytest.raises(InputError, match=r"Invalid files\.json"):
+        verify.compare_listings(json.dumps({"layers": {"root": {"a": entry}}}).encode(), manifest.listing({}))
 
 
 def test_image_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from cloister.process import run
 from image.errors import ImageError
 from image.inputs import host_tools, lockfile
 from image.inputs.host_tools import Tools, ToolsError
-from image.inputs.lockfile import Lock, LockedPackage
+from image.inputs.lockfile import Lock, LockedArchive, LockedPackage
 from tests.image.small_archive import make_deb
 
 PROGRAMS = ["qemu-system-x86_64", "qemu-img", "swtpm", "swtpm_setup", "mkfs.erofs", "fsck.erofs", "zstd"]
@@ -102,7 +102,8 @@ def test_swtpm_setup_rejects_a_folder_with_a_space(tmp_path: Path) -> None:
 
 def test_tools_lock_for_another_recipe_is_rejected(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     package = LockedPackage("a", "1", "all", "debian", "pool/a.deb", hashlib.sha256(b"").hexdigest(), 1, {})
-    lock = Lock("tools", "trixie", "00", (), (package,), (), ())
+    archive = LockedArchive("debian", "trixie", "2026-06-01T00:00:00Z")
+    lock = Lock("tools", "trixie", "00", (archive,), (package,), (), ())
     (tmp_path / "tools.json").write_bytes(lock.encode())
     monkeypatch.setattr(lockfile, "FOLDER", tmp_path)
     monkeypatch.setenv("CLOISTER_LOCKS", "")

@@ -4,8 +4,10 @@ import dataclasses
 import hashlib
 import json
 import re
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from invoke.exceptions import Exit
@@ -303,6 +305,27 @@ def test_lock_with_an_unknown_key_is_rejected(place: str) -> None:
     value = json.loads(made_lock().encode())
     (value[place][0] if place else value)["surprise"] = 1
     with pytest.raises(LockError, match="surprise"):
+        Lock.parse((json.dumps(value, indent=1) + "\n").encode())
+
+
+LOCKS_OF_OTHERS: dict[str, Callable[[dict[str, Any]], object]] = {
+    "no index": lambda value: value["archives"].clear(),
+    "no date": lambda value: value["archives"][0].update(date="soon"),
+    "a number for a date": lambda value: value["archives"][0].update(date=5),
+    "a list for a name": lambda value: value["packages"][0].update(name=["libc6"]),
+    "a number for a digest": lambda value: value["packages"][0].update(sha256=5),
+    "a list for scripts": lambda value: value["packages"][0].update(scripts=["preinst"]),
+    "a number for a script": lambda value: value["packages"][0].update(scripts={"preinst": 5}),
+    "a package twice": lambda value: value["packages"].append(value["packages"][0]),
+    "half a character": lambda value: value.update(flavor="\ud800"),
+}
+
+
+@pytest.mark.parametrize("name", LOCKS_OF_OTHERS)
+def test_lock_that_no_one_wrote_so_is_rejected(name: str) -> None:
+    value = json.loads(made_lock().encode())
+    LOCKS_OF_OTHERS[name](value)
+    with pytest.raises(LockError, match="Invalid lock"):
         Lock.parse((json.dumps(value, indent=1) + "\n").encode())
 
 
