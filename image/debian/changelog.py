@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from image.debian.versions import Version
+from image.debian.versions import Version, is_valid
 
 _HEADER = re.compile(r"(?P<source>[a-z0-9][a-z0-9+.\-]*) \((?P<version>[^)\s]+)\)(?P<suites>(?: [^\s;]+)+);.*")
 _TRAILER = re.compile(r" -- (?P<who>.*)  (?P<date>.*)")
@@ -42,10 +42,10 @@ def entries(text: str) -> Iterator[ChangelogEntry]:
 
 
 def since(text: str, version: str) -> list[ChangelogEntry]:
-    """The entries that are newer than ``version``, the newest first."""
+    """The entries newer than ``version``, the newest first, and any before them whose version has another form."""
     known, found = Version(version), list[ChangelogEntry]()
     for entry in entries(text):
-        if Version(entry.version) <= known:
+        if is_valid(entry.version) and Version(entry.version) <= known:
             break
         found.append(entry)
     return found

@@ -72,9 +72,12 @@ def open_data(path: Path, unxz: Unxz = lzma.decompress) -> tarfile.TarFile:
 
 
 def _control_files(path: Path) -> dict[str, bytes]:
-    with _open_tar(path, "control.tar") as archive:
-        files = ((member.name.removeprefix("./"), archive.extractfile(member)) for member in archive)
-        return {name: file.read() for name, file in files if file is not None}
+    try:
+        with _open_tar(path, "control.tar") as archive:
+            files = ((member.name.removeprefix("./"), archive.extractfile(member)) for member in archive)
+            return {name: file.read() for name, file in files if file is not None}
+    except (*_DAMAGED, KeyError) as error:  # also a link to nothing
+        raise ImageError(f"{path.name} is damaged: cannot read its control files ({error}).") from error
 
 
 def scripts(path: Path) -> dict[str, bytes]:
@@ -88,7 +91,10 @@ def control(path: Path) -> dict[str, str]:
     text = _control_files(path).get("control")
     if text is None:
         raise ImageError(f"{path.name} is not a Debian package: the control file is missing.")
-    return next(stanzas(text.decode()))
+    try:
+        return next(stanzas(text.decode()))
+    except (UnicodeDecodeError, StopIteration) as error:
+        raise ImageError(f"{path.name} is not a Debian package: its control file is empty, or no text.") from error
 
 
 def regular_files(path: Path) -> list[str]:

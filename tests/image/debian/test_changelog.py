@@ -42,6 +42,12 @@ def test_entries_since_a_version() -> None:
     assert len(changelog.since(TEXT, "1:1.1-9")) == 3
 
 
+@pytest.mark.parametrize("version", ["a:b:c", "9" * 5000, "\u0661"])
+def test_entry_with_a_version_of_another_form_hides_none(version: str) -> None:
+    text = TEXT.replace("(1:1.2-1+deb13u1)", f"({version})")
+    assert [entry.version for entry in changelog.since(text, "1:1.2-1")] == ["1:1.2-1+deb13u2", version]
+
+
 @pytest.mark.parametrize("text", ["", "no changelog\n", "small (1) sid; urgency=low\n\n  * Never ended.\n"])
 def test_text_without_an_entry_has_none(text: str) -> None:
     assert list(changelog.entries(text)) == []

@@ -1,6 +1,8 @@
 """A .deb is read without installing it; the error for a damaged one names it."""
 
+import io
 import lzma
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -51,3 +53,28 @@ def test_damaged_member_is_named(package: Path) -> None:
     package.write_bytes(content[: start + 20] + bytes(20) + content[start + 40 :])
     with pytest.raises(ImageError, match=r"crun.deb is damaged: cannot read data.tar.xz"), deb.open_data(package):
         pass
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({"control": b""}, "control file is empty, or no text"),
+        ({"control": b"Package: \xff"}, "control file is empty, or no text"),
+        ({"control": b"Package: crun", "postinst": None}, "odd.deb is damaged: cannot read its control files"),
+    ],
+)
+def test_odd_control_files_are_an_error(tmp_path: Path, files: dict[str, bytes | None], message: str) -> None:
+    """``None`` is a link to nothing."""
+    control = io.BytesIO()
+    with tarfile.open(fileobj=control, mode="w") as archive:
+        for name, content in files.items():
+            member = tarfile.TarInfo(f"./{name}")
+            member.size = len(content or b"")
+            if content is None:
+                member.type, member.linkname = tarfile.SYMTYPE, "nothing"
+            archive.addfile(member, io.BytesIO(content or b""))
+    packed = lzma.compress(control.getvalue())
+    header = f"{'control.tar.xz':<16}{0:<12}{0:<6}{0:<6}{100644:<8}{len(packed):<10}`\n"
+    (tmp_path / "odd.deb").write_bytes(b"!<arch>\n" + header.encode() + packed)
+    with pytest.raises(ImageError, match=message):
+        deb.control(tmp_path / "odd.deb")
