@@ -26,6 +26,9 @@ _KINDS = {
     stat.S_IFBLK: "Is a device, not a file",
 }
 
+_KEY_HEAD = 64
+"""Bytes in which a private key in PEM says that it is one."""
+
 _SPACE = "Free some space, then run the command again."
 _HINTS = {
     errno.ENOENT: "Check the path.",
@@ -116,13 +119,14 @@ def replacing(path: Path) -> Generator[Path, None, None]:
     """A path beside ``path`` for a new file that takes its place at the end of the context; a link stays a link.
 
     Its name is random, so that no one can have put a link there before. The folder is made if it is missing. After an
-    error, also Ctrl-C, the older file is unchanged and nothing of the new one is left. Raises InputError for an
-    OSError, also one of the context.
+    error, also Ctrl-C, the older file is unchanged and nothing of the new one is left. A private key is never replaced:
+    it may be the only copy. Raises InputError for this, and for an OSError, also one of the context.
     """
     try:
         with contextlib.suppress(FileExistsError):  # if that is a file, the next line says so
             path.parent.mkdir(parents=True, exist_ok=True)
         target = destination(path)
+        _refuse_key(target)
         part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
         try:
             yield part
@@ -131,6 +135,17 @@ def replacing(path: Path) -> Generator[Path, None, None]:
             part.unlink(missing_ok=True)
     except OSError as error:
         raise unwritable(path, error) from error
+
+
+def _refuse_key(path: Path) -> None:
+    """Raise FileError if the file at ``path`` is a private key: --key and --output were given the same name."""
+    try:
+        with open_regular(path) as file:
+            head = file.read(_KEY_HEAD)
+    except OSError:  # missing, or not readable: nothing that can be recognised
+        return
+    if head.startswith(b"-----BEGIN ") and b"PRIVATE KEY-----" in head:
+        raise FileError(f"{path} is a private key, which is never overwritten.", hint="Name another file.")
 
 
 def check(path: Path) -> None:

@@ -152,6 +152,26 @@ def test_older_file_is_unchanged_and_nothing_else_is_left_after_an_error(
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("file", b"before")]
 
 
+@pytest.mark.parametrize("kind", ["PRIVATE KEY", "ENCRYPTED PRIVATE KEY", "OPENSSH PRIVATE KEY", "EC PRIVATE KEY"])
+def test_private_key_is_never_replaced(tmp_path: Path, kind: str) -> None:
+    key, link = tmp_path / "lab.pem", tmp_path / "link"
+    key.write_text(f"-----BEGIN {kind}-----\nbWluZQ==\n-----END {kind}-----\n")
+    link.symlink_to(key)
+    before = key.read_bytes()
+    for path in (key, link):
+        with pytest.raises(InputError, match=r"lab\.pem is a private key, which is never overwritten\.") as caught:
+            userfile.write_file(path, b"content")
+        assert caught.value.hint == "Name another file."
+    assert key.read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["lab.pem", "link"]
+
+
+def test_public_key_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "lab.pub").write_text("-----BEGIN PUBLIC KEY-----\n")
+    userfile.write_file(tmp_path / "lab.pub", b"content")
+    assert (tmp_path / "lab.pub").read_bytes() == b"content"
+
+
 def test_folder_of_a_new_file_is_made_unless_a_file_is_in_its_place(tmp_path: Path) -> None:
     userfile.write_file(tmp_path / "new/folder/file", b"content")
     assert (tmp_path / "new/folder/file").read_bytes() == b"content"
