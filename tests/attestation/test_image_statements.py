@@ -21,6 +21,7 @@ from cloister.attestation.testkit import LocalMachine
 from cloister.attestation.verifier import RecordingPurpose, SessionPurpose, verify
 from cloister.protocol import canonical, dsse
 from cloister.protocol.canonical import FormatError
+from cloister.protocol.signingkey import key_id
 from tests.attestation import image_statements
 from tests.attestation.image_statements import (
     CLINIC,
@@ -33,6 +34,7 @@ from tests.attestation.image_statements import (
     built,
     life,
     provenance,
+    public,
     publisher,
     signed,
 )
@@ -443,3 +445,9 @@ def test_sources_without_statements_are_asked_in_vain(machine: LocalMachine) -> 
             collateral=collateral,
         )
         assert [one.name for one in verdict.failures] == ["image-builders"]
+
+
+def test_statements_of_two_builders_have_two_names(image: bytes) -> None:
+    names = [ImageStatement.read(built(image, key), "It").name() for key in (LAB, CLINIC)]
+    for name, key in zip(names, (LAB, CLINIC), strict=True):
+        assert f"({image.hex()[:16]}...) by the builder {key_id(public(key))[:16]}..." in name

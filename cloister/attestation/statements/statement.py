@@ -55,7 +55,8 @@ class ImageStatement:
         """What it is, in words."""
         if isinstance(self.stated, LifeCycle):
             return f"life cycle of images, counter {self.stated.counter}"
-        return f"provenance of the image {self.stated.flavor} ({self.stated.manifest_digest.hex()[:16]}...)"
+        image, builder = self.stated.manifest_digest.hex(), self.stated.builder
+        return f"provenance of the image {self.stated.flavor} ({image[:16]}...) by the builder {builder[:16]}..."
 
     def value(self) -> Any:
         """The statement's JSON value."""
