@@ -2,13 +2,13 @@
 
 import datetime
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from cloister import userfile
 from image.audit.errors import DataError
-from image.inputs.table import Table
+from image.inputs.table import RecipeError, Table
 
 _LARGEST = 1024 * 1024
 
@@ -27,17 +27,22 @@ class Acceptance:
 
 
 def read(path: Path) -> tuple[Acceptance, ...]:
-    """The decisions in the file. Raises RecipeError for a key that is unknown, missing or of another type."""
+    """The decisions in the file. Raises DataError, also for a key that is unknown, missing or of another type."""
     try:
         value = tomllib.loads(userfile.read(path, _LARGEST).decode())
     except OSError as error:
         raise userfile.unreadable(path, error) from error
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path} is not valid TOML: {error}.", hint="Correct the file.") from error
-    table = Table(value, path.name)
+    try:
+        return tuple(_decisions(Table(value, str(path)), path))
+    except RecipeError as error:
+        raise DataError(error.message, hint="Correct the file. docs/audit.md has an example.") from error
+
+
+def _decisions(table: Table, path: Path) -> Iterator[Acceptance]:
     entries = table.tables("accept")
     table.reject_unknown()
-    found = []
     for entry in entries:
         one = Acceptance(
             id=entry.take("id", str),
@@ -48,11 +53,10 @@ def read(path: Path) -> tuple[Acceptance, ...]:
         entry.reject_unknown()
         if not one.reason.strip() or isinstance(one.until, datetime.datetime):
             raise DataError(
-                f"{path.name}: the entry for {one.id} needs a reason, and a date such as 2027-01-31 for 'until'.",
+                f"{path}: the entry for {one.id} needs a reason, and a date such as 2027-01-31 for 'until'.",
                 hint="Correct the file.",
             )
-        found.append(one)
-    return tuple(found)
+        yield one
 
 
 def find(accepted: Sequence[Acceptance], names: Sequence[str], package: str) -> Acceptance | None:

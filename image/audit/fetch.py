@@ -56,8 +56,16 @@ def _chunks(address: str, variable: str) -> Iterator[bytes]:
                 raise ConnectionError(f"the connection ended after {size} of {expected} bytes")
     except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as error:
         raise UnreachableError(
-            f"Cannot fetch {address}: {error}.", hint=f"Check the network and {variable}, or bring the file."
+            f"Cannot fetch {address}: {_reason(error)}.", hint=f"Check the network and {variable}, or bring the file."
         ) from error
+
+
+def _reason(error: Exception) -> object:
+    """What went wrong, without the names of Python's classes around it."""
+    if type(error) is urllib.error.URLError:  # HTTPError extends it, and says its status itself
+        reason = error.reason
+        return (reason.strerror or reason) if isinstance(reason, OSError) else reason
+    return error
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):

@@ -247,7 +247,7 @@ def _is_lock(path: Path) -> bool:
     try:
         value: Any = json.loads(_read(path))
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} is neither a lock nor an image manifest: {error}.") from error
+        raise InputError(f"{path} is neither a lock nor an image manifest: it is not JSON.") from error
     return isinstance(value, dict) and "archives" in value
 
 

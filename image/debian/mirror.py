@@ -39,9 +39,14 @@ class Mirror:
 
     @classmethod
     def of_host(cls, environment: Mapping[str, str] = os.environ, apt: Path = APT) -> Self:
-        """The mirror that the environment names, else apt's. Raises MirrorError if neither is set."""
+        """The mirror that the environment names, else apt's. Raises MirrorError if neither is usable."""
         snapshot = environment.get("CLOISTER_DEBIAN_SNAPSHOT", "").rstrip("/")
         named = environment.get("CLOISTER_DEBIAN_MIRROR", "").rstrip("/")
+        for variable, address in (("CLOISTER_DEBIAN_SNAPSHOT", snapshot), ("CLOISTER_DEBIAN_MIRROR", named)):
+            if address and not address.startswith(("http://", "https://")):
+                raise MirrorError(
+                    f"{variable} is {address!r}, expected an address.", hint="Set it to http://HOST, or unset it."
+                )
         if named:
             return cls({archive: f"{named}/{archive}" for archive in ARCHIVES}, snapshot)
         bases: dict[str, str] = {}

@@ -105,7 +105,9 @@ def _vendored(lock: Lock, source: Path) -> Generator[Callable[[LockEntry], bytes
             raise
         reason = (error.strerror if isinstance(error, OSError) else None) or error
         raise FetchError(
-            f"Cannot read the vendored inputs {source}: {reason}.", exit_code=InputError.exit_code
+            f"Cannot read the vendored inputs {source}: {reason}.",
+            hint="Name a tar that `invoke image.vendor` has written.",
+            exit_code=InputError.exit_code,
         ) from error
 
 

@@ -33,7 +33,7 @@ def state(folder: Path, words: str, *, builder: str, now: datetime) -> Provenanc
     }
     if differ := [name for name, digest in here.items() if manifest.inputs.get(name) != digest]:
         raise InputError(
-            f"The image in {folder} was not built from this checkout: its {' and '.join(differ)} differ.",
+            f"The image in {folder} was not built from this checkout, where these differ: {', '.join(differ)}.",
             hint="Build it here first, or check out the commit that it was built from.",
         )
     return Provenance(

@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from cloister import userfile
@@ -22,12 +23,13 @@ class Examined:
     statement: ImageStatement
     key: str
 
-    def lines(self) -> list[str]:
-        """What it says, for a reader."""
+    def lines(self, now: datetime) -> list[str]:
+        """What it says, for a reader at the time ``now``."""
         stated = self.statement.stated
         said = [f"Signed by the key {self.key}."]
         if isinstance(stated, LifeCycle):
-            said.append(f"Statement {stated.counter} of {stated.issued:%F %T} UTC, until {stated.expires:%F %T} UTC.")
+            valid = "until" if now < stated.expires else "expired since"
+            said.append(f"Statement {stated.counter} of {stated.issued:%F %T} UTC, {valid} {stated.expires:%F %T} UTC.")
             listed = sorted(stated.images.items())
             return [*said, *(f"{one.status:<10} {digest}  {one.flavor}, of {one.indexed:%F}" for digest, one in listed)]
         said.append(f"The builder has made the image {stated.flavor} {stated.manifest_digest.hex()}.")

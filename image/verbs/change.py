@@ -114,6 +114,8 @@ def audit(
     from image.audit.errors import VulnerableError
 
     level = audit.level(fail_on)
+    if lock and (recipe or image != options.BASE):
+        raise InputError("--lock is instead of an image: --image and --recipe name one.", hint="Pass one of them.")
     if lock:
         about = subject.of_lock(Path(lock))
     else:

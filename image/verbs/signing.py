@@ -26,7 +26,7 @@ def keys(_: Any, keys: str = _FOLDER, owner: str = "Cloister", json: bool = Fals
         return
     for name, digest in facts.items():
         print(f"{name:4}{digest}")
-    print(f"Wrote keys and certificates to {keys}. Keep copies of it elsewhere; sign with `invoke image.sign`.")
+    print(f"Wrote keys and certificates to {keys}. Keep a copy of it elsewhere; sign with `invoke image.sign`.")
 
 
 @verb(help={**options.IMAGE, **_KEYS, **options.JSON}, example="invoke image.sign --image base")

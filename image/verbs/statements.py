@@ -114,4 +114,4 @@ def inspect(_: Any, file: str, key: str = "", image: str = "", json: bool = Fals
         # Not as it was signed: other tools write names in it as they like, also with what steers a terminal.
         options.print_json(found.statement.value())
         return
-    print("\n".join(found.lines()))
+    print("\n".join(found.lines(datetime.now(UTC))))

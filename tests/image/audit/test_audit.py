@@ -138,15 +138,36 @@ def test_one_database_is_enough(audit: AuditVerb) -> None:
         ({"fail_on": "high"}, "--fail-on must be one of never, fixable, open, all, not 'high'"),
         ({"image": "./absent"}, "The image manifest absent does not exist"),
         ({"image": "absent"}, "Unknown flavor 'absent'"),
-        ({"lock": "absent"}, "absent cannot be read"),
+        ({"image": "base", "lock": "absent"}, "absent cannot be read"),
+        ({"image": "./absent", "lock": "absent"}, "--lock is instead of an image"),
+        ({"image": "base", "lock": "absent", "recipe": "own.toml"}, "--lock is instead of an image"),
         ({"accept": "absent"}, "absent cannot be read"),
         ({"from_": "absent"}, "Cannot read the vendored inputs absent"),
+        ({"from_": "absent"}, "Name a tar that `invoke image.vendor` has written"),
     ],
 )
 def test_wrong_input_is_told(audit: AuditVerb, options: dict[str, str], said: str) -> None:
     code, out, err = audit(**options)
     assert (code, out) == (2, "")
     assert said in err
+
+
+@pytest.mark.parametrize(
+    ("decision", "said"),
+    [
+        ("x = 1", "accept.toml has the unknown key 'x'"),
+        ('[[accept]]\nid = "CVE-1"', "accept.toml: accept[0]: the key 'package' is missing"),
+        ('[[accept]]\nid = "CVE-1"\npackage = "glibc"\nreason = " "\nuntil = 2030-01-01', "CVE-1 needs a reason"),
+    ],
+)
+def test_wrong_decision_is_told_with_its_file(audit: AuditVerb, decision: str, said: str) -> None:
+    file = audit.folder / "accept.toml"
+    file.write_text(decision)
+    code, out, err = audit(accept=str(file))
+    assert (code, out) == (2, "")
+    assert f"{audit.folder}/" in err
+    assert said in err
+    assert "Correct the file" in err
 
 
 def test_file_that_differs_from_the_manifest_is_refused(audit: AuditVerb) -> None:

@@ -1,5 +1,6 @@
 """Data is fetched from the configured addresses only, and only where no one can change it on its way."""
 
+import socket
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
@@ -68,6 +69,13 @@ def test_server_cannot_send_to_such_an_address(place: str, followed: bool) -> No
         else:
             with pytest.raises(DataError, match=r"leads to http://192\.0\.2\.1/data"):
                 fetch.fetch(fetch.OSV, address, say=silent)
+
+
+def test_unreachable_address_is_told_without_names_of_classes() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    with pytest.raises(UnreachableError, match=rf"Cannot fetch https://127\.0\.0\.1:{port}/x: Connection refused\."):
+        fetch.fetch(fetch.OSV, {fetch.OSV: f"https://127.0.0.1:{port}/x"}, say=silent)
 
 
 def test_missing_file_leaves_the_older_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -123,6 +123,12 @@ def test_image_of_an_older_version_is_named(tmp_path: Path, member: str) -> None
         assert "with this checkout" in caught.value.hint
 
 
+def test_file_that_is_not_json_is_named(tmp_path: Path) -> None:
+    (tmp_path / "disk.raw").write_bytes(bytes(440) + b"\xff" * 8)
+    with pytest.raises(InputError, match=r"disk\.raw is neither a lock nor an image manifest: it is not JSON\."):
+        compare.compare(tmp_path / "disk.raw", tmp_path / "disk.raw")
+
+
 def test_invalid_lock_or_file_list_is_an_input_error(tmp_path: Path) -> None:
     (tmp_path / "lock.json").write_text('{"archives": 3}')
     with pytest.raises(InputError, match=r"lock\.json is not a lock of this version of Cloister\. Unsupported lock"):

@@ -79,3 +79,10 @@ def test_host_without_debian_mirror_says_what_to_set(tmp_path: Path) -> None:
     assert "CLOISTER_DEBIAN_MIRROR is not set" in caught.value.message
     assert "Set CLOISTER_DEBIAN_MIRROR=http://HOST," in caught.value.hint
     assert "CLOISTER_DEBIAN_SNAPSHOT=http://HOST," in caught.value.hint
+
+
+@pytest.mark.parametrize("variable", ["CLOISTER_DEBIAN_MIRROR", "CLOISTER_DEBIAN_SNAPSHOT"])
+def test_variable_without_an_address_is_named(tmp_path: Path, variable: str) -> None:
+    with pytest.raises(MirrorError, match=f"{variable} is 'mirror.example.org', expected an address") as caught:
+        Mirror.of_host({variable: "mirror.example.org"}, apt(tmp_path, "sources.list", ONE_LINE))
+    assert "http://HOST" in caught.value.hint

@@ -111,7 +111,7 @@ def test_the_fields_library_verifies_what_is_written_and_nothing_else(image: Pat
     examined = signed.examine(file, public(key))
     assert examined.statement.envelope.payload == envelope.payload
     examined.require_about(manifest_of(image))
-    assert any(manifest_of(image).digest().hex() in line for line in examined.lines())
+    assert any(manifest_of(image).digest().hex() in line for line in examined.lines(NOW))
 
     envelope.payload = envelope.payload.replace(b'"base"', b'"bass"')
     with pytest.raises(VerificationError):
@@ -132,7 +132,7 @@ NOT_BUILT_HERE: dict[str, tuple[Change, str]] = {
     "a file that was changed": (lambda image: (image / "uki.efi").write_bytes(b"other"), "uki.efi is not the file"),
     "a file that is missing": (lambda image: (image / "sbom.cdx.json").unlink(), "sbom.cdx.json is not the file"),
     **{
-        f"another {name}": (input_of_another(name), f"not built from this checkout: its {name} differ")
+        f"another {name}": (input_of_another(name), rf"not built from this checkout, where these differ: {name}\.")
         for name in ("recipe", "lock", "tools", "source")
     },
 }
@@ -212,6 +212,8 @@ def test_a_publisher_continues_its_statement(image: Path, tmp_path: Path) -> Non
     assert (last.counter, last.images[digest].status) == (3, ImageStatus.WITHDRAWN)
     examined = signed.examine(file, public(KEY))
     assert examined.statement.stated == last
+    assert f"until {last.expires:%F %T} UTC." in examined.lines(NOW)[1]
+    assert f"expired since {last.expires:%F %T} UTC." in examined.lines(last.expires)[1]
     examined.require_about(manifest_of(image))
     with pytest.raises(ChangedFileError, match="does not list the image"):
         examined.require_about(dataclasses.replace(manifest_of(image), debug=True))
