@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
+from cryptography import x509
+
 from cloister.protocol import canonical, schema
 from cloister.protocol.imagemanifest import ImageEvent, ImageManifest, ImageOutput, replayed
 
@@ -56,7 +58,7 @@ class SignedImage:
         return cls(
             manifest=value["manifest"],
             certificates={
-                name: canonical.from_base64(text, what=f"{_WHAT}: the certificate of {name}")
+                name: _certificate(text, f"{_WHAT}: the certificate of {name}")
                 for name, text in value["certificates"].items()
             },
             outputs={name: ImageOutput(one["sha256"], one["size"]) for name, one in value["outputs"].items()},
@@ -99,6 +101,15 @@ class SignedImage:
                 f"{_WHAT}: PCR 4 does not follow from the events in the image's manifest.",
                 hint="Do not use it: it would accept a machine that started another program.",
             )
+
+
+def _certificate(text: str, what: str) -> bytes:
+    der = canonical.from_base64(text, what=what)
+    try:
+        x509.load_der_x509_certificate(der)
+    except Exception as error:  # the library raises several unrelated exceptions for hostile input
+        raise canonical.FormatError(f"{what} is not a certificate (X.509, DER).") from error
+    return der
 
 
 def programs(image: ImageManifest) -> tuple[ImageEvent, ...]:

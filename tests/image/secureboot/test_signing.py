@@ -1,6 +1,7 @@
 """A signed image: beside the image, equal each time, and about exactly that image."""
 
 import hashlib
+import json
 import shutil
 import uuid
 from dataclasses import dataclass
@@ -198,6 +199,14 @@ def test_invalid_statement_is_refused(signed: Signed, before: bytes, after: byte
     assert SignedImage.parse(encoded).encode() == encoded
     with pytest.raises(FormatError, match=says):
         SignedImage.parse(_changed(encoded, before, after))
+
+
+def test_invalid_certificate_is_refused(signed: Signed) -> None:
+    """Otherwise a local machine's firmware, or a registry, would be the first to notice."""
+    value = json.loads(signed.statement.encode())
+    value["certificates"]["db"] = "AAAA"
+    with pytest.raises(FormatError, match="the certificate of db is not a certificate"):
+        SignedImage.parse(json.dumps(value).encode())
 
 
 def test_events_that_do_not_lead_to_the_value_are_refused(signed: Signed) -> None:
