@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from cloister.errors import InputError
 from image.errors import ImageError
@@ -22,6 +23,11 @@ class MeasuredEvent:
     event: str
     digest: bytes
     sha384: bytes
+
+    @classmethod
+    def of(cls, text: str, measured: bytes) -> Self:
+        """The event of bytes that are measured as they are."""
+        return cls(text, hashlib.sha256(measured).digest(), hashlib.sha384(measured).digest())
 
 
 @dataclass(frozen=True)
@@ -70,8 +76,10 @@ def _programs(image: bytes) -> list[MeasuredEvent]:
     """PCR 4: TCG PC Client Platform Firmware Profile 1.06, section 3.3.4.5; the stub starts the kernel by LoadImage."""
     kernel = pe.sections(image)[".linux"]
     return [
-        _event("EV_EFI_ACTION: Calling EFI Application from Boot Option", b"Calling EFI Application from Boot Option"),
-        _event("EV_SEPARATOR: 00000000", bytes(4)),
+        MeasuredEvent.of(
+            "EV_EFI_ACTION: Calling EFI Application from Boot Option", b"Calling EFI Application from Boot Option"
+        ),
+        MeasuredEvent.of("EV_SEPARATOR: 00000000", bytes(4)),
         _program("EV_EFI_BOOT_SERVICES_APPLICATION: the UKI's Authenticode digest", image),
         _program("EV_EFI_BOOT_SERVICES_APPLICATION: the kernel's Authenticode digest", kernel),
     ]
@@ -82,8 +90,10 @@ def _kernel_inputs(image: bytes) -> list[MeasuredEvent]:
     contents = pe.sections(image)
     options = contents[".cmdline"].decode("ascii").encode("utf-16-le") + bytes(2)
     return [
-        _event("EV_EVENT_TAG: the command line as UTF-16 with its end", options),
-        _event("EV_EVENT_TAG: the initrd, and os-release as systemd-stub appends it", handed_over_initrd(contents)),
+        MeasuredEvent.of("EV_EVENT_TAG: the command line as UTF-16 with its end", options),
+        MeasuredEvent.of(
+            "EV_EVENT_TAG: the initrd, and os-release as systemd-stub appends it", handed_over_initrd(contents)
+        ),
     ]
 
 
@@ -104,13 +114,9 @@ def _stub_sections(image: bytes) -> list[MeasuredEvent]:
     events: list[MeasuredEvent] = []
     for name in uki.MEASURED_SECTIONS:
         if name in contents:
-            events.append(_event(f"EV_IPL: the name {name} with its end", name.encode() + b"\0"))
-            events.append(_event(f"EV_IPL: the contents of {name}", contents[name]))
+            events.append(MeasuredEvent.of(f"EV_IPL: the name {name} with its end", name.encode() + b"\0"))
+            events.append(MeasuredEvent.of(f"EV_IPL: the contents of {name}", contents[name]))
     return events
-
-
-def _event(text: str, measured: bytes) -> MeasuredEvent:
-    return MeasuredEvent(text, hashlib.sha256(measured).digest(), hashlib.sha384(measured).digest())
 
 
 def _program(text: str, image: bytes) -> MeasuredEvent:

@@ -36,7 +36,7 @@ _Event = TypeVar("_Event")
 def predict(folder: Path) -> tuple[MachineValue, ...]:
     """The registers of machines that boot the image in ``folder``. Raises InputError for a file that is missing."""
     pcrs = {index: list(register.events) for index, register in prediction.predict_folder(folder).items()}
-    separator = _event("EV_SEPARATOR: 00000000", bytes(4))
+    separator = MeasuredEvent.of("EV_SEPARATOR: 00000000", bytes(4))
     pcrs |= {index: [separator] for index in (2, 3, 6)}
     pcrs[5] = [separator, *_disk_events(folder / "disk.raw")]
     return (
@@ -67,7 +67,9 @@ def _disk_events(disk: Path) -> list[MeasuredEvent]:
     rows = table[first * _SECTOR :][: count * size]
     used = [row for start in range(0, len(rows), _ENTRY) if any((row := rows[start : start + _ENTRY])[:16])]
     return [
-        _event("EV_EFI_GPT_EVENT: the partition table", header + struct.pack("<Q", len(used)) + b"".join(used)),
+        MeasuredEvent.of(
+            "EV_EFI_GPT_EVENT: the partition table", header + struct.pack("<Q", len(used)) + b"".join(used)
+        ),
         _action("Exit Boot Services Invocation"),
         _action("Exit Boot Services Returned with Success"),
     ]
@@ -87,8 +89,4 @@ def _rtmr(index: int, of: str, events: Sequence[MeasuredEvent]) -> MachineValue:
 
 
 def _action(text: str) -> MeasuredEvent:
-    return _event(f"EV_EFI_ACTION: {text}", text.encode("ascii"))
-
-
-def _event(text: str, measured: bytes) -> MeasuredEvent:
-    return MeasuredEvent(text, hashlib.sha256(measured).digest(), hashlib.sha384(measured).digest())
+    return MeasuredEvent.of(f"EV_EFI_ACTION: {text}", text.encode("ascii"))

@@ -4,11 +4,11 @@ TCG PC Client Platform Firmware Profile 1.06, section 3.3.4.8 (PCR 7) and 10.2.6
 DxeTpm2MeasureBootLib and Tcg2Dxe measure these variables in this order.
 """
 
-import hashlib
 import struct
 from pathlib import Path
 from uuid import UUID
 
+from cloister.protocol.signedimage import PROGRAMS, SECURE_BOOT
 from image.build import output
 from image.build.measure import MeasuredEvent, Register, predict, predict_file, replay
 from image.secureboot import enrolment
@@ -46,7 +46,10 @@ def signed(uki: bytes, certificates: Certificates) -> dict[int, Register]:
     ``uki`` may be signed or not: the digest in PCR 4 excludes the signature. Raises ImageError, and KeyError naming a
     missing section.
     """
-    return {4: replay(predict(uki)[4].events[:-1]), 7: secure_boot(certificates, enabled=True)}
+    return {
+        PROGRAMS: replay(predict(uki)[PROGRAMS].events[:-1]),
+        SECURE_BOOT: secure_boot(certificates, enabled=True),
+    }
 
 
 def secure_boot(certificates: Certificates | None, *, enabled: bool | None) -> Register:
@@ -60,7 +63,7 @@ def secure_boot(certificates: Certificates | None, *, enabled: bool | None) -> R
     events = [_variable("EV_EFI_VARIABLE_DRIVER_CONFIG", "SecureBoot", GLOBAL, state)]
     for name, vendor in ((PK, GLOBAL), (KEK, GLOBAL), (DB, IMAGE_SECURITY), (_DBX, IMAGE_SECURITY)):
         events.append(_variable("EV_EFI_VARIABLE_DRIVER_CONFIG", name, vendor, contents.get(name, b"")))
-    events.append(_event("EV_SEPARATOR: 00000000", bytes(4)))
+    events.append(MeasuredEvent.of("EV_SEPARATOR: 00000000", bytes(4)))
     if enabled and certificates:
         entry = enrolment.signature_entry(certificates.db)
         events.append(_variable("EV_EFI_VARIABLE_AUTHORITY", DB, IMAGE_SECURITY, entry))
@@ -69,8 +72,4 @@ def secure_boot(certificates: Certificates | None, *, enabled: bool | None) -> R
 
 def _variable(kind: str, name: str, vendor: UUID, contents: bytes) -> MeasuredEvent:
     data = _VARIABLE_DATA.pack(vendor.bytes_le, len(name), len(contents)) + name.encode("utf-16-le") + contents
-    return _event(f"{kind}: {name}", data)
-
-
-def _event(text: str, measured: bytes) -> MeasuredEvent:
-    return MeasuredEvent(text, hashlib.sha256(measured).digest(), hashlib.sha384(measured).digest())
+    return MeasuredEvent.of(f"{kind}: {name}", data)
