@@ -5,15 +5,13 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from cloister import userfile
 from cloister.attestation.statements.lifecycle import ImageStatus, LifeCycle, ListedImage
 from cloister.errors import InputError
-from image.build import output
-from image.inputs.lockfile import Lock
+from image.build import built
+from image.build.built import BuiltImage
 from image.statements import signed
 
 MOST_DAYS = 366
-_LOCK, _LARGEST = "lock.json", 16 * 1024 * 1024
 
 
 def state(
@@ -63,14 +61,11 @@ def _before(file: Path, public_key: bytes) -> LifeCycle | None:
 
 def _listed(folder: Path) -> Mapping[str, ListedImage]:
     """The image in ``folder``, with the date of the oldest index in its lock."""
-    manifest = output.read_manifest(folder)
-    try:
-        lock = Lock.parse(userfile.read(folder / _LOCK, _LARGEST))
-    except OSError as error:
-        raise userfile.unreadable(f"The image's lock {folder / _LOCK}", error) from error
-    if manifest.inputs.get("lock") != lock.digest():
+    image = BuiltImage.read(folder)
+    manifest, lock = image.manifest, image.lock
+    if lock is None or manifest.inputs.get("lock") != lock.digest():
         raise InputError(
-            f"{folder / _LOCK} is not the lock that the image's manifest names, so its age is unknown.",
+            f"{folder / built.LOCK} is missing, or not the lock that the image's manifest names: its age is unknown.",
             hint="Get the image's files again, or build it.",
         )
     oldest = min(archive.time() for archive in lock.archives)

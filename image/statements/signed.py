@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cloister import userfile
 from cloister.attestation.statements.lifecycle import LifeCycle
-from cloister.attestation.statements.provenance import Provenance
+from cloister.attestation.statements.provenance import MANIFEST, Provenance
 from cloister.attestation.statements.statement import MAX_SIZE, ImageStatement
 from cloister.errors import ChangedFileError, InputError
 from cloister.protocol import dsse
@@ -43,7 +43,7 @@ class Examined:
             if digest not in stated.images:
                 raise ChangedFileError(f"The statement does not list the image {image.flavor} {digest}.")
             return
-        expected = {"manifest.json": digest, **{name: output.sha256 for name, output in image.outputs.items()}}
+        expected = {MANIFEST: digest, **{name: output.sha256 for name, output in image.outputs.items()}}
         for name in sorted({*expected, *stated.subjects}):
             if expected.get(name) != stated.subjects.get(name):
                 raise ChangedFileError(
