@@ -1,8 +1,6 @@
 """What a vulnerability may be in: each source package and wheel of a lock, and its files that the image has."""
 
 import hashlib
-import re
-import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -16,13 +14,9 @@ from image.build.inputs import STUB_FILE
 from image.build.source import ALGORITHM_PACKAGES, PACKAGES
 from image.debian import deb
 from image.debian.source import built_using, source
-from image.errors import ImageError
 from image.inputs.lockfile import Lock, LockedPackage
-from image.rootfs import wheels
+from image.rootfs import kernel, wheels
 from image.rootfs.tree import merged
-
-_KERNEL = re.compile(r"boot/vmlinuz-[^/]+")
-_MODULE = re.compile(r"usr/lib/modules/[^/]+/.*/(?P<name>[^/]+)\.ko(?:\.xz)?")
 
 
 class Ecosystem(Enum):
@@ -94,11 +88,8 @@ class ImageFiles:
 
     def of_wheel(self, name: str, wheel: Path, folder: str) -> tuple[str, ...]:
         """The image's files that a wheel has, which the build unpacks into ``folder``."""
-        try:
-            with zipfile.ZipFile(wheel) as archive:
-                placed = [wheels.place(member) for member in archive.namelist() if not member.endswith("/")]
-        except zipfile.BadZipFile as error:
-            raise ImageError(f"The wheel of {name} is damaged: {error}.") from error
+        with wheels.opened(name, wheel) as archive:
+            placed = [wheels.place(member) for member in archive.namelist() if not member.endswith("/")]
         return self.of_paths(("root", f"{folder}/{path}") for path in placed if path is not None)
 
 
@@ -141,13 +132,12 @@ def _places(paths: list[str]) -> Iterator[tuple[str, str]]:
     """Where the build puts a package's files: layer and path."""
     for path in paths:
         place = merged(path)
-        if _KERNEL.fullmatch(place):
+        if kernel.KERNEL.fullmatch(place):
             yield "uki", ".linux"
         elif place == STUB_FILE:
             # The UKI is the stub with more sections.
             yield "uki", ".text"
-        elif module := _MODULE.fullmatch(place):
-            name = f"usr/lib/modules/{module['name'].replace('-', '_')}.ko"
-            yield from (("root", name), ("initrd", name))
+        elif module := kernel.module_name(place):
+            yield from (("root", kernel.place(module)), ("initrd", kernel.place(module)))
         else:
             yield from (("root", place), ("initrd", place))

@@ -15,7 +15,6 @@ from image.rootfs.tree import Tree, TreeEntry, Unwanted
 from image.rootfs.workers import Workers
 from image.rootfs.xz import Xz
 
-_MODULES = "usr/lib/modules"
 _ALWAYS = ""
 _KERNEL = "vmlinuz"
 # Mount points of the guest and its sandbox.
@@ -73,9 +72,11 @@ def modules(orders: Mapping[str, Modules], before: Mapping[str, Modules]) -> Tre
         loaded = {module.name for modules in lists for module in modules}
         left = [module for module in modules if module.name not in loaded]
         for module in left:
-            made.put(f"{_MODULES}/{module.name}.ko", TreeEntry.file(module.contents))
+            made.put(kernel.place(module.name), TreeEntry.file(module.contents))
         order = "".join(f"{module.name}\n" for module in left)
-        made.put(f"{_MODULES}/order-{name}" if name else f"{_MODULES}/order", TreeEntry.file(order.encode()))
+        made.put(
+            f"{kernel.MODULES}/order-{name}" if name else f"{kernel.MODULES}/order", TreeEntry.file(order.encode())
+        )
     return made
 
 

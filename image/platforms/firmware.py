@@ -26,6 +26,7 @@ from cloister.attestation.snp.launch import (
 )
 from cloister.attestation.tdx.launch import Order, TdFirmware, TdRegion
 from cloister.errors import InputError
+from image import cache
 from image.errors import ImageError
 from image.platforms import rtmr0
 from image.platforms.machine_value import MachineValue, MeasuredStep, ValueKind
@@ -126,7 +127,7 @@ def _snp(firmware: OvmfFirmware, path: Path, launch: HostLaunch, name: str) -> I
     """The launch digest for each model, without a kernel and with the image's if the firmware takes one."""
     kernels = [None] + ([launch.kernel] if launch.kernel is not None and firmware.takes_hashes else [])
     for kernel in kernels:
-        hashes = None if kernel is None else KernelHashes(_sha256(kernel))
+        hashes = None if kernel is None else KernelHashes(bytes.fromhex(cache.digest(kernel)))
         first = tuple(firmware.pages(hashes))
         start = replay(first)
         loaded = "no kernel from the host" if kernel is None else f"the kernel image {kernel.name} from the host"
@@ -209,8 +210,3 @@ def _steps(pages: Sequence[MeasuredPage]) -> tuple[MeasuredStep, ...]:
         )
         for one in pages
     )
-
-
-def _sha256(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").digest()

@@ -16,8 +16,13 @@ from image.debian.deb import Unxz
 from image.errors import ImageError
 from image.rootfs.tree import merged, read_member
 
-_MODULE = re.compile(r"usr/lib/modules/[^/]+/.*/(?P<name>[^/]+)\.ko(?P<compressed>\.xz)?")
-_KERNEL = re.compile(r"boot/vmlinuz-(?P<release>[^/]+)")
+MODULES = "usr/lib/modules"
+"""The folder of the modules in root and initrd."""
+
+KERNEL = re.compile(r"boot/vmlinuz-(?P<release>[^/]+)")
+"""The path of the kernel in its package."""
+
+_MODULE = re.compile(r"usr/lib/modules/[^/]+/.*/(?P<name>[^/]+)\.ko(?:\.xz)?")
 _DEPENDS = re.compile(rb"(?:^|\0)depends=([^\0]*)\0")
 _SOFT_BEFORE = re.compile(rb"(?:^|\0)softdep=pre: ([^\0]*)\0")
 
@@ -50,9 +55,9 @@ def extract(package: Path, wanted: Iterable[Iterable[str]], unxz: Unxz = lzma.de
         release = vmlinuz = None
         for member in tar:
             path = merged(member.name)
-            if module := _MODULE.fullmatch(path):
-                members[_canonical(module["name"])] = member
-            elif kernel := _KERNEL.fullmatch(path):
+            if module := module_name(path):
+                members[module] = member
+            elif kernel := KERNEL.fullmatch(path):
                 release, vmlinuz = kernel["release"], _contents(tar, member)
             elif path.endswith("/modules.builtin"):
                 lines = _contents(tar, member).decode().split()
@@ -88,6 +93,17 @@ class _Source:
         for dependency in dependencies(contents, _SOFT_BEFORE, None):
             self._add(dependency, loaded, soft=True)
         loaded[name] = Module(name, contents)
+
+
+def module_name(path: str) -> str:
+    """The name, with underscores, of the module at ``path`` of a package; empty if it is not a module."""
+    found = _MODULE.fullmatch(path)
+    return _canonical(found["name"]) if found else ""
+
+
+def place(name: str) -> str:
+    """The path of the module ``name`` in root and initrd."""
+    return f"{MODULES}/{name}.ko"
 
 
 def dependencies(module: bytes, field: re.Pattern[bytes], separator: bytes | None) -> list[str]:

@@ -6,7 +6,8 @@ Binary distribution format (packaging.python.org): a wheel is a zip whose files,
 
 import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from image.errors import ImageError
@@ -29,17 +30,24 @@ def unpack(wheels: Mapping[str, Path], *, folder: str, unwanted: Unwanted, worke
 def _files(wheel: tuple[str, Path]) -> dict[str, TreeEntry]:
     name, path = wheel
     files: dict[str, TreeEntry] = {}
+    with opened(name, path) as archive:
+        for member in sorted(archive.infolist(), key=lambda member: member.filename):
+            placed = place(member.filename)
+            if member.is_dir() or placed is None:
+                continue
+            shared_object = placed.endswith(".so") or ".so." in placed
+            files[placed] = TreeEntry.file(archive.read(member), executable=shared_object)
+    return files
+
+
+@contextmanager
+def opened(name: str, wheel: Path) -> Generator[zipfile.ZipFile]:
+    """The files of the wheel of ``name``. Raises ImageError when it is damaged, also while they are read."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            for member in sorted(archive.infolist(), key=lambda member: member.filename):
-                placed = place(member.filename)
-                if member.is_dir() or placed is None:
-                    continue
-                shared_object = placed.endswith(".so") or ".so." in placed
-                files[placed] = TreeEntry.file(archive.read(member), executable=shared_object)
+        with zipfile.ZipFile(wheel) as archive:
+            yield archive
     except zipfile.BadZipFile as error:
         raise ImageError(f"The wheel of {name} is damaged: {error}.") from error
-    return files
 
 
 def place(name: str) -> str | None:

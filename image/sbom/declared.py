@@ -7,11 +7,8 @@ import email.parser
 import functools
 import hashlib
 import json
-import os
 import re
-import zipfile
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -19,7 +16,8 @@ from typing import Any, Self
 from cloister import userfile
 from image.debian import copyright, deb, deb822, source
 from image.debian.copyright import CopyrightFile
-from image.errors import ImageError
+from image.rootfs.wheels import opened
+from image.rootfs.workers import Workers
 
 _METADATA = re.compile(r"[^/]+\.dist-info/METADATA")
 _CLASSIFIER = "License :: "
@@ -68,8 +66,8 @@ def debian(packages: Mapping[str, Path], digests: Mapping[Path, str], kept: Path
             return _read_deb(path, name)
         return _kept(kept / _reader() / f"{digests[path]}.json", lambda: _read_deb(path, name))
 
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        found = dict(zip(packages, pool.map(read, packages), strict=True))
+    with Workers() as workers:
+        found = dict(zip(packages, workers.map(read, packages), strict=True))
     return {name: _linked(found, name) for name in found}
 
 
@@ -108,12 +106,9 @@ def _linked(found: Mapping[str, Declared], name: str) -> Declared:
 
 
 def _read_wheel(path: Path, name: str) -> Declared:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            found = [member for member in archive.namelist() if _METADATA.fullmatch(member)]
-            text = archive.read(found[0]).decode("utf-8", "replace") if len(found) == 1 else ""
-    except zipfile.BadZipFile as error:
-        raise ImageError(f"The wheel of {name} is damaged: {error}.") from error
+    with opened(name, path) as archive:
+        found = [member for member in archive.namelist() if _METADATA.fullmatch(member)]
+        text = archive.read(found[0]).decode("utf-8", "replace") if len(found) == 1 else ""
     header = email.parser.HeaderParser().parsestr(text)
     if expression := str(header.get("License-Expression", "")).strip():
         return Declared(expression=expression)
