@@ -3,15 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from cloister import userfile
 from cloister.errors import InputError
-from cloister.protocol.canonical import FormatError
 from image.build import built, output
 from image.build.built import BuiltImage, Layers
 from image.inputs import lockfile, recipe
-from image.inputs.lockfile import Lock, LockError
-
-_LARGEST = 16 * 1024 * 1024
+from image.inputs.lockfile import Lock
 
 
 @dataclass(frozen=True)
@@ -24,12 +20,7 @@ class AuditedImage:
 
 def of_lock(path: Path) -> AuditedImage:
     """A lock alone. Raises InputError."""
-    try:
-        return AuditedImage(Lock.parse(userfile.read(path, _LARGEST)))
-    except OSError as error:
-        raise userfile.unreadable(path, error) from error
-    except LockError as error:
-        raise InputError(f"{path} is not a lock of this version of Cloister. {error.message}") from error
+    return AuditedImage(built.read_lock(path))
 
 
 def of_image(folder: Path, words: str) -> AuditedImage:
@@ -39,13 +30,7 @@ def of_image(folder: Path, words: str) -> AuditedImage:
     """
     if words and not (folder / output.MANIFEST).is_file():
         return AuditedImage(lockfile.load(recipe.load(words).lock))
-    try:
-        image = BuiltImage.read(folder)
-    except (FormatError, LockError) as error:
-        raise InputError(
-            f"{folder} is not an image of this version of Cloister. {error.message}",
-            hint=f"Build it again with {output.building(folder)}.",
-        ) from error
+    image = BuiltImage.read(folder)
     if image.lock is None:
         raise InputError(
             f"{folder} has no {built.LOCK}, which says what the image was built from.",

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from cloister import userfile
 from cloister.errors import InputError
+from cloister.protocol.canonical import FormatError
 from cloister.protocol.imagemanifest import ImageManifest
 from image.build import output
-from image.inputs.lockfile import Lock
+from image.inputs.lockfile import Lock, LockError
 
 LISTING, LOCK = "files.json", "lock.json"
 _LARGEST = 64 * 1024 * 1024
@@ -31,16 +32,36 @@ class BuiltImage:
     def read(cls, path: Path) -> "BuiltImage":
         """From an image's folder or its manifest.
 
-        Raises ImageError and FormatError for the manifest, InputError for a file that differs from it, and LockError.
+        Raises ImageError for a manifest that does not exist, and InputError for one that another version of Cloister
+        has written, and for a file that differs from it.
         """
-        manifest = output.read_manifest(path)
-        folder = path if path.is_dir() else path.parent
-        lock, listing = (_read(folder / name, manifest) for name in (LOCK, LISTING))
-        return cls(
-            manifest,
-            None if lock is None else Lock.parse(lock),
-            None if listing is None else layers(listing),
-        )
+        try:
+            manifest = output.read_manifest(path)
+            folder = path if path.is_dir() else path.parent
+            lock, listing = (_read(folder / name, manifest) for name in (LOCK, LISTING))
+            return cls(
+                manifest,
+                None if lock is None else Lock.parse(lock),
+                None if listing is None else layers(listing),
+            )
+        except (FormatError, LockError) as error:
+            raise InputError(
+                f"{path} is not an image of this version of Cloister. {error.message}",
+                hint=f"Build it again with {output.building(path)}, or use the checkout that it was built in.",
+            ) from error
+
+
+def read_lock(path: Path) -> Lock:
+    """The lock in a file that a user names. Raises InputError."""
+    try:
+        return Lock.parse(userfile.read(path, _LARGEST))
+    except OSError as error:
+        raise userfile.unreadable(path, error) from error
+    except LockError as error:
+        raise InputError(
+            f"{path} is not a lock of this version of Cloister. {error.message}",
+            hint="Write it again with `invoke image.lock`, or use the checkout that it was written in.",
+        ) from error
 
 
 def _read(file: Path, manifest: ImageManifest) -> bytes | None:

@@ -7,19 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from cloister import userfile
-from cloister.errors import CloisterError, InputError
-from cloister.protocol.canonical import FormatError
+from cloister.errors import InputError
 from cloister.protocol.imagemanifest import ImageManifest
 from image.audit import audit, components
 from image.audit.data import Databases
 from image.audit.findings import Finding
-from image.build import verify
-from image.build.built import BuiltImage, Layers
+from image.build import built, verify
+from image.build.built import BuiltImage
 from image.build.verify import FileChange
 from image.changes import packages
 from image.changes.packages import PackageChange, SourceChange
 from image.inputs import fetch
-from image.inputs.lockfile import Lock, LockedPackage, LockError
+from image.inputs.lockfile import Lock, LockedPackage
 
 _LARGEST = 16 * 1024 * 1024
 
@@ -172,16 +171,14 @@ def _images(before: BuiltImage, after: BuiltImage) -> dict[str, Any]:
             for one in compared
             if one.name in registers
         ),
-        "files": () if before.layers is None or after.layers is None else tuple(_files(before.layers, after.layers)),
+        "files": ()
+        if before.layers is None or after.layers is None
+        else tuple(verify.changed_files(before.layers, after.layers)),
     }
 
 
 def _size(manifest: ImageManifest, name: str) -> int | None:
     return manifest.outputs[name].size if name in manifest.outputs else None
-
-
-def _files(before: Layers, after: Layers) -> list[FileChange]:
-    return verify.changed_files(before, after)
 
 
 def _statements(old: ImageManifest, new: ImageManifest) -> list[ValueChange]:
@@ -232,35 +229,16 @@ def _vulnerabilities(pair: Sequence[tuple[Lock, BuiltImage | None]], databases: 
 
 def _side(path: Path) -> _Side:
     if path.is_dir() or not _is_lock(path):
-        try:
-            image = BuiltImage.read(path)
-        except (FormatError, LockError) as error:
-            raise _other_form(path, "image manifest", error) from error
+        image = BuiltImage.read(path)
         return _Side(image.lock, image)
-    try:
-        return _Side(Lock.parse(_read(path)))
-    except LockError as error:
-        raise _other_form(path, "lock", error) from error
+    return _Side(built.read_lock(path))
 
 
 def _is_lock(path: Path) -> bool:
     try:
-        value: Any = json.loads(_read(path))
+        value: Any = json.loads(userfile.read(path, _LARGEST))
+    except OSError as error:
+        raise userfile.unreadable(path, error) from error
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is neither a lock nor an image manifest: it is not JSON.") from error
     return isinstance(value, dict) and "archives" in value
-
-
-def _other_form(path: Path, what: str, error: CloisterError) -> InputError:
-    """The refusal of a file that another version of Cloister has written, or that is damaged."""
-    return InputError(
-        f"{path} is not {'an' if what[0] in 'aeiou' else 'a'} {what} of this version of Cloister. {error.message}",
-        hint="Build or lock the older image again with this checkout, or compare both in a checkout that reads them.",
-    )
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return userfile.read(path, _LARGEST)
-    except OSError as error:
-        raise userfile.unreadable(path, error) from error

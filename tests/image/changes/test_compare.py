@@ -118,9 +118,9 @@ def test_image_of_an_older_version_is_named(tmp_path: Path, member: str) -> None
     (old / "manifest.json").write_text(json.dumps(value))
 
     for one, other in ((old, new), (new, old / "manifest.json")):
-        with pytest.raises(InputError, match=rf"/old.* not an image manifest of this .* lacks {member}") as caught:
+        with pytest.raises(InputError, match=rf"/old.* not an image of this .* lacks {member}") as caught:
             text(one, other)
-        assert "with this checkout" in caught.value.hint
+        assert "Build it again" in caught.value.hint
 
 
 def test_file_that_is_not_json_is_named(tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_invalid_lock_or_file_list_is_an_input_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"files\.json: SHA-256 differs from the manifest beside it"):
         text(one, other)
     damaged = image(tmp_path / "c", b"disk", lock_json=b"{}")
-    with pytest.raises(InputError, match=r"not an image manifest of this version of Cloister\. Unsupported lock"):
+    with pytest.raises(InputError, match=r"not an image of this version of Cloister\. Unsupported lock"):
         text(damaged, other)
 
 
