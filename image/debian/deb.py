@@ -10,7 +10,8 @@ import posixpath
 import re
 import tarfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeAlias
 
@@ -60,7 +61,7 @@ def _open_tar(path: Path, prefix: str, unxz: Unxz = lzma.decompress) -> tarfile.
         elif kind == "gz":
             content = gzip.decompress(content)
         elif kind != "tar":
-            raise ImageError(f"{path.name} contains {name}: unsupported compression. Expected xz or gzip.")
+            raise _unsupported(path, name)
         return tarfile.open(fileobj=io.BytesIO(content), mode="r:", encoding="utf-8")
     except _DAMAGED as error:
         raise ImageError(f"{path.name} is damaged: cannot read {name} ({error}).") from error
@@ -118,49 +119,53 @@ def _lines(files: dict[str, bytes], name: str) -> list[str]:
 
 def changelog(path: Path) -> str:
     """The package's Debian changelog; empty if it has none, such as when its documentation is in another package."""
-    name, content = _member(path, "data.tar")
-    opened = lzma.open if name.endswith(".xz") else gzip.open if name.endswith(".gz") else None
     upstream = ""
-    try:
-        # As a stream: the changelog of a kernel's package is behind 100 MB of modules.
-        data = opened(io.BytesIO(content)) if opened is not None else io.BytesIO(content)
-        with data, tarfile.open(fileobj=data, mode="r|") as archive:
-            for member in archive:
-                kind = _CHANGELOG.fullmatch(member.name)
-                file = archive.extractfile(member) if kind and member.isreg() else None
-                if kind is None or file is None:
-                    continue
-                with gzip.open(file) as unpacked:
-                    text = unpacked.read(_LARGEST_CHANGELOG).decode("utf-8", "replace")
-                if kind["debian"]:
-                    return text
-                # Of a package that exists in Debian only; of others it is the upstream project's, in another form.
-                upstream = text
-    except _DAMAGED as error:
-        raise ImageError(f"{path.name} is damaged: cannot read its changelog ({error}).") from error
+    # The changelog of a kernel's package is behind 100 MB of modules.
+    with _streamed_data(path) as archive:
+        for member in archive:
+            kind = _CHANGELOG.fullmatch(member.name)
+            file = archive.extractfile(member) if kind and member.isreg() else None
+            if kind is None or file is None:
+                continue
+            with gzip.open(file) as unpacked:
+                text = unpacked.read(_LARGEST_CHANGELOG).decode("utf-8", "replace")
+            if kind["debian"]:
+                return text
+            # Of a package that exists in Debian only; of others it is the upstream project's, in another form.
+            upstream = text
     return upstream
 
 
 def copyright_file(path: Path, package: str) -> bytes | str:
     """The copyright file of a package, or the name of the package whose file a link says it is; empty without one.
 
-    Only the part of the archive before the file is decompressed, and no more than one block of it is in memory.
     Source: Debian Policy, sections 12.3 and 12.5.
     """
-    name, content = _member(path, "data.tar")
     folder = f"{_DOCUMENTS}/{package}"
+    with _streamed_data(path) as archive:
+        for member in archive:
+            at = posixpath.normpath(member.name).lstrip("/")
+            if member.issym() and at in (folder, f"{folder}/copyright"):
+                target = posixpath.normpath(posixpath.join("/", posixpath.dirname(at), member.linkname))
+                return target.removeprefix(f"/{_DOCUMENTS}/").partition("/")[0]
+            if member.isfile() and at == f"{folder}/copyright" and (file := archive.extractfile(member)):
+                return file.read()
+    return ""
+
+
+@contextmanager
+def _streamed_data(path: Path) -> Generator[tarfile.TarFile]:
+    """The tar with the files of the package as a stream: only what is read is decompressed, and little is in memory."""
+    name, content = _member(path, "data.tar")
     opened = {"xz": lzma.open, "gz": gzip.open, "tar": lambda file: file}.get(name.rpartition(".")[2])
     if opened is None:
-        raise ImageError(f"{path.name} contains {name}: unsupported compression. Expected xz or gzip.")
+        raise _unsupported(path, name)
     try:
         with opened(io.BytesIO(content)) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
-            for member in archive:
-                at = posixpath.normpath(member.name).lstrip("/")
-                if member.issym() and at in (folder, f"{folder}/copyright"):
-                    target = posixpath.normpath(posixpath.join("/", posixpath.dirname(at), member.linkname))
-                    return target.removeprefix(f"/{_DOCUMENTS}/").partition("/")[0]
-                if member.isfile() and at == f"{folder}/copyright" and (file := archive.extractfile(member)):
-                    return file.read()
+            yield archive
     except _DAMAGED as error:
         raise ImageError(f"{path.name} is damaged: cannot read {name} ({error}).") from error
-    return ""
+
+
+def _unsupported(path: Path, name: str) -> ImageError:
+    return ImageError(f"{path.name} contains {name}: unsupported compression. Expected xz or gzip.")

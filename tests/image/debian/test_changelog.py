@@ -1,6 +1,8 @@
 """Changelogs: their entries since a version, and where a package has its changelog."""
 
 import gzip
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -71,8 +73,16 @@ def test_changelog_of_a_package(tmp_path: Path, files: dict[str, bytes], expecte
 def test_damaged_changelog_is_an_error(tmp_path: Path) -> None:
     data = {"usr/share/doc/small/changelog.Debian.gz": gzip.compress(b"text" * 100)[:-9]}
     (tmp_path / "small.deb").write_bytes(make_deb({"Package": "small"}, data))
-    with pytest.raises(ImageError, match="cannot read its changelog"):
+    with pytest.raises(ImageError, match=r"small\.deb is damaged: cannot read data\.tar"):
         deb.changelog(tmp_path / "small.deb")
+
+
+@pytest.mark.parametrize("read", [deb.open_data, deb.changelog, partial(deb.copyright_file, package="small")])
+def test_unsupported_compression_is_named(tmp_path: Path, read: Callable[[Path], object]) -> None:
+    package = make_deb({"Package": "small"}, {"usr/bin/small": b"x"})
+    (tmp_path / "small.deb").write_bytes(package.replace(b"data.tar.xz ", b"data.tar.zst"))
+    with pytest.raises(ImageError, match=r"contains data\.tar\.zst: unsupported compression"):
+        read(tmp_path / "small.deb")
 
 
 def test_files_of_a_package_are_listed_with_and_without_its_sums(tmp_path: Path) -> None:
