@@ -11,7 +11,7 @@ class DataError(InputError):
 
 
 class VulnerableError(ImageError):
-    """An image has vulnerabilities that the audit is to fail on."""
+    """An image has vulnerabilities that the audit fails on."""
 
     exit_code = 6
     remedy = "Take newer packages with `invoke image.lock --update`, or accept what does not concern you with --accept."
