@@ -116,10 +116,11 @@ def _vulnerabilities(changes: Changes) -> Iterator[tuple[str, list[str]]]:
         return
     yield "fixed", [f"{one.id} in {one.component.label}" for one in found.fixed]
     yield "new", [f"{one.id} in {one.component.label}" for one in found.new]
-    counts: dict[str, list[Finding]] = {}
+    # One in several packages of a source is named once.
+    left: dict[str, dict[str, None]] = {}
     for one in found.open:
-        counts.setdefault(one.component.name, []).append(one)
-    yield "open", [f"{name}: {len(ones)} ({_few([one.id for one in ones])})" for name, ones in sorted(counts.items())]
+        left.setdefault(one.component.name, {})[one.id] = None
+    yield "open", [f"{name}: {len(ids)} ({_few(list(ids))})" for name, ids in sorted(left.items())]
 
 
 def _few(names: list[str], most: int = 5) -> str:

@@ -240,7 +240,7 @@ def test_data_says_what_an_upgrade_ends_and_leaves(cache_folder: Path, tmp_path:
     lines = render.lines(compare.locks(before, after, data))
     assert lines[-2:] == [
         "fixed: CVE-2026-0002 in small 1.0-1 (in small-tool 1.0-1+b1)",
-        "open: small: 2 (CVE-2026-0003, CVE-2026-0003)",
+        "open: small: 1 (CVE-2026-0003)",
     ]
     # Backwards, it is new.
     back = compare.locks(after, before, data).vulnerabilities
