@@ -106,7 +106,10 @@ class TdFirmware:
         expected = _HEADER.size + _SECTION.size * count
         if version != 1 or not 0 < count <= _MAX_SECTIONS or length != expected or start + length > len(data):
             raise malformed("TDX metadata", start, f"has version {version}, {count} sections and {length} bytes")
-        return cls(tuple(_region(data, start + _HEADER.size + _SECTION.size * index) for index in range(count)))
+        regions = tuple(_region(data, start + _HEADER.size + _SECTION.size * index) for index in range(count))
+        if sum(region.pages for region in regions) > _MAX_PAGES:
+            raise malformed("TDX metadata", start, f"has sections of more than {_MAX_PAGES} pages together")
+        return cls(regions)
 
     def mrtd(self, order: Order = Order.BY_PAGE) -> bytes:
         """MRTD of a TD that is launched from this firmware."""

@@ -79,6 +79,7 @@ MALFORMED = {
     "more data than memory": (section(size=0x1000), "12288 in 4096"),
     "no memory": (section(size=0, stored=0), "0 in 0"),
     "huge": (section(size=1 << 40), "bytes at"),
+    "many that are large": (encode_firmware(td=((0, 0, 0, 1 << 25, 3, 0),) * 3), "more than 16384 pages together"),
     "half of OVMF": (section(offset=0x84000), "half of OVMF"),
 }
 

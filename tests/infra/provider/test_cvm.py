@@ -1,5 +1,6 @@
 """The resource Cvm, over gRPC: a stand-in for QEMU, the real software TPM beside it."""
 
+import errno
 import os
 import shutil
 import signal
@@ -250,6 +251,11 @@ def test_a_disk_with_a_flipped_bit_is_not_started(engine: Engine):
 def test_full_disk_is_reported_and_no_machine_is_left(engine: Engine, monkeypatch: pytest.MonkeyPatch):
     inputs = engine.inputs()
     copy = shutil.copyfile
+
+    def other_file_system(source: str, to: str) -> None:
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    monkeypatch.setattr(os, "link", other_file_system)
     monkeypatch.setattr(shutil, "copyfile", lambda source, to: copy(source, "/dev/full"))
     error = refusal(engine, inputs)
     assert error.code() is grpc.StatusCode.FAILED_PRECONDITION
