@@ -78,7 +78,7 @@ class LifeCycle:
     @classmethod
     def from_value(cls, value: Any) -> Self:
         """From a statement's JSON value. Raises FormatError."""
-        schema.validate("image-lifecycle", value, what=_WHAT)
+        schema.validate("image/image-lifecycle", value, what=_WHAT)
         stated = value["predicate"]
         images = {
             digest: ListedImage(one["flavor"], ImageStatus(one["status"]), _time(one["indexed"], "indexed"))

@@ -79,7 +79,7 @@ class Provenance:
     @classmethod
     def from_value(cls, value: Any) -> Self:
         """From a statement's JSON value. Raises FormatError."""
-        schema.validate("image-provenance", value, what=_WHAT)
+        schema.validate("image/image-provenance", value, what=_WHAT)
         subjects = {one["name"]: one["digest"]["sha256"] for one in value["subject"]}
         if len(subjects) != len(value["subject"]):
             raise canonical.FormatError(f"{_WHAT} names a file twice.")
