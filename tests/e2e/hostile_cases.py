@@ -20,6 +20,7 @@ from tests.image.small_programs import efi_program
 _VARIABLES = "usr/share/OVMF/OVMF_VARS_4M.fd"
 _EXTRA = f"{disk.BOOT_FILE}.extra.d"
 _DENIED = "Access Denied"
+_LABEL = 43  # fatgen103, page 11: BS_VolLab
 
 
 @dataclass(frozen=True)
@@ -200,13 +201,22 @@ _LOCKDOWN = flipped(b"lockdown=confidentiality", b"mockdown=confidentiality")
 
 CASES: Mapping[str, Case] = {
     # One bit in each partition.
+    "bit-label": Case("one bit of the ESP's label", _bit(ESP, flipped_at(_LABEL)), Same()),
+    "bit-header": Case("one bit of the UKI's header", _in_uki(_time_stamp), Detected(("pcr-4",))),
     "bit-command-line": Case("one bit of the command line in the UKI", _bit(ESP, _LOCKDOWN), Detected(_OF_UKI)),
+    "bit-os-release": Case(
+        "one bit of os-release in the UKI", _bit(ESP, flipped(b"PRETTY_NAME", b"QRETTY_NAME")), Detected(_OF_UKI)
+    ),
     "bit-kernel": Case("one bit of the kernel in the UKI", _in_uki(_kernel_time_stamp), Detected(("pcr-4", "pcr-11"))),
     "bit-initrd": Case("one bit of the initrd in the UKI", _in_uki(_section(".initrd", 0)), NoBoot()),
+    "bit-root-superblock": Case("one bit of the root's superblock", _bit(ROOT, flipped_at(1024)), NoBoot("initrd")),
     "bit-root": Case(
         "one bit of a file in the root",
         _bit(ROOT, flipped(b"runner.pyshutdown", b"runner.pyrhutdown")),
         NoBoot("root"),
+    ),
+    "bit-tree-superblock": Case(
+        "one bit of the hash tree's superblock, which nothing reads", _bit(VERITY, flipped_at(20)), Same()
     ),
     "bit-tree-root": Case(
         "one bit of the hash tree's first block", _bit(VERITY, flipped_at(verity.BLOCK_SIZE)), NoBoot("initrd")
@@ -225,8 +235,16 @@ CASES: Mapping[str, Case] = {
         _files({f"{_EXTRA}/host.addon.efi": _ADDON}),
         Detected(("pcr-4", "pcr-9", "pcr-12")),
     ),
+    "global-addon": Case(
+        "an addon for every UKI",
+        _files({"loader/addons/host.addon.efi": _ADDON}),
+        Detected(("pcr-4", "pcr-9", "pcr-12")),
+    ),
     "credential": Case(
         "a credential beside the UKI", _files({f"{_EXTRA}/host.cred": b"host"}), Detected(("pcr-9", "pcr-12"))
+    ),
+    "global-credential": Case(
+        "a credential for every UKI", _files({"loader/credentials/host.cred": b"host"}), Detected(("pcr-9", "pcr-12"))
     ),
     "sysext": Case(
         "a system extension beside the UKI",
@@ -238,7 +256,9 @@ CASES: Mapping[str, Case] = {
         _files({f"{_EXTRA}/host.confext.raw": b"host"}),
         Detected(("pcr-9", "pcr-12")),
     ),
+    "random-seed": Case("a random seed for the kernel", _files({"loader/random-seed": bytes(32)}), Same()),
     # What the host hands over.
+    "boot-entry": Case("a boot entry of the host's, without options", _boot_entry, Same((1, 10))),
     "boot-entry-options": Case(
         "a command line in a boot entry", partial(_boot_entry, options="lockdown=none"), Detected(("pcr-9", "pcr-12"))
     ),
@@ -262,6 +282,12 @@ CASES: Mapping[str, Case] = {
         "an unsigned addon beside the UKI, with Secure Boot",
         _files({f"{_EXTRA}/host.addon.efi": _ADDON}),
         Same(),
+        secure=True,
+    ),
+    "secure-credential": Case(
+        "a credential beside the UKI, with Secure Boot",
+        _files({f"{_EXTRA}/host.cred": b"host"}),
+        Detected(("pcr-9", "pcr-12")),
         secure=True,
     ),
     "secure-boot-entry-options": Case(
