@@ -12,17 +12,17 @@ from benchmarks.measurement import CHECKOUT, BenchmarkError
 
 
 def checkout(commit: str) -> Path:
-    """The files of ``commit``, from this clone's history; or those in the folder that CLOISTER_BASELINE names."""
+    """The files of ``commit``, from this clone's history; or the folder of that name in CLOISTER_BASELINE."""
     given = os.environ.get("CLOISTER_BASELINE")
     if given:
-        return Path(given).resolve()
+        return Path(given).resolve() / commit
     folder = CHECKOUT / "out" / "bench" / f"baseline-{commit}"
     if not folder.exists():
         done = subprocess.run(["git", "archive", commit], cwd=CHECKOUT, capture_output=True, check=False)
         if done.returncode:
             raise BenchmarkError(
                 f"This clone does not have the commit {commit}.",
-                hint="Fetch the whole history, or set CLOISTER_BASELINE to a folder with that commit's files.",
+                hint=f"Fetch the whole history, or set CLOISTER_BASELINE to a folder with its files in {commit}/.",
             )
         with tarfile.open(fileobj=io.BytesIO(done.stdout)) as tar:
             tar.extractall(folder, filter="data")

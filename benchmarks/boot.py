@@ -1,7 +1,7 @@
 """Time from the start of QEMU to the first verdict, beside the build of an earlier commit in the same run.
 
 Both checkouts build their own image and start it with their own options, alternately. The earlier commit is taken from
-this clone's history, or from CLOISTER_BASELINE, a folder with its files.
+this clone's history, or from the folder of its name in CLOISTER_BASELINE.
 """
 
 import json
