@@ -117,4 +117,4 @@ def test_home_that_cannot_be_written_is_said(cloister, machine, folder, monkeypa
 
 def test_nothing_accepted_yet_is_said(cloister, folder):
     assert cloister("history").out == "You have not accepted anything yet.\n"
-    assert json.loads(cloister("history", "--json").out) == {"version": 1, "workspaces": []}
+    assert json.loads(cloister("history", "--json").out) == {"version": 1, "workspaces": [], "publishers": []}

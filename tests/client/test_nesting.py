@@ -11,7 +11,7 @@ from cloister.client.evidence.evidence_files.loading import load
 from cloister.client.packages import inspection
 from cloister.client.packages.requirements import read_requirements
 from cloister.errors import CloisterError
-from image.build import diff
+from image.changes.compare import compare
 from image.inputs import recipe
 from image.inputs.lockfile import Lock
 
@@ -45,7 +45,7 @@ READERS: dict[str, tuple[dict[str, str], Callable[[Path], object]]] = {
     "key": (JSON, client.load_key),
     "public key": (JSON, client.read_public_key),
     "requirements": ({"marker": MARKER}, read_requirements),
-    "compared image": (JSON, diff._kind),
+    "compared image": (JSON, lambda path: compare(path, path)),
     "lock of an image": (JSON, lambda path: Lock.parse(path.read_bytes())),
     "recipe": ({"lists": TOML, "dots": DOTS}, lambda path: recipe.load(str(path))),
 }
