@@ -290,6 +290,19 @@ def _plan_tonight(world: World) -> None:
     )
 
 
+def _build_image(world: World) -> None:
+    from image.build import build, output
+
+    build.build("base", output.folder("base"), relock=True)
+
+
+def _build_with_firmware(world: World) -> None:
+    from image.inputs import host_tools
+
+    _build_image(world)
+    (world.folder / "OVMF.fd").symlink_to(host_tools.ensure(relock=True).path("usr/share/ovmf/OVMF.fd"))
+
+
 ROLES = {"lab": ("owner", "algorithm-provider", "result-consumer"), "hospital-1": ("dataset-provider",)}
 _WITH = "--policy policy.json --workspace workspace.json"
 STEPS: dict[str, str | Callable[[World], None]] = {
@@ -335,6 +348,8 @@ STEPS |= {
     "there is another workspace": "cp workspace.json other-workspace.json",
     "the lab has archived its files": _archive,
     "a scheduler has the manifest of tonight": _plan_tonight,
+    "the platform team has built the image": _build_image,
+    "the team has built the image and has its host's firmware": _build_with_firmware,
     "a machine waits for a manifest": _everything_before("the lab has written the manifest"),
     "a computation waits for its assets": _everything_before("the lab has submitted the manifest"),
     "a computation is complete": _everything_before("the computation has ended"),
