@@ -15,7 +15,11 @@ def checkout(commit: str) -> Path:
     """The files of ``commit``, from this clone's history; or the folder of that name in CLOISTER_BASELINE."""
     given = os.environ.get("CLOISTER_BASELINE")
     if given:
-        return Path(given).resolve() / commit
+        folder = Path(given).resolve() / commit
+        if not folder.is_dir():
+            hint = f"Put the files of that commit into {folder}."
+            raise BenchmarkError(f"CLOISTER_BASELINE has no folder {commit}.", hint=hint)
+        return folder
     folder = CHECKOUT / "out" / "bench" / f"baseline-{commit}"
     if not folder.exists():
         done = subprocess.run(["git", "archive", commit], cwd=CHECKOUT, capture_output=True, check=False)

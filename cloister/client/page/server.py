@@ -3,6 +3,7 @@
 import asyncio
 import importlib.util
 import socket
+import time
 from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -19,6 +20,9 @@ _PACKAGES = ("starlette", "uvicorn")
 _MAX_CONNECTIONS = 128
 _MAX_HEADERS = 16 * 1024
 """Bytes of a request's headers."""
+
+_LAST_SECONDS = 0.5
+"""How long the watchers' last attempts are waited for. A process with an open gRPC channel takes two seconds to end."""
 
 
 def serve_page(
@@ -81,6 +85,9 @@ class PageServer:
         finally:
             for watcher in self.watchers:
                 watcher.stop()
+            until = time.monotonic() + _LAST_SECONDS
+            for watcher in self.watchers:
+                watcher.join(max(0.0, until - time.monotonic()))
             self._listener.close()
 
     def stop(self) -> None:

@@ -126,6 +126,11 @@ class Watcher:
         self._stopping.set()
         self._awake.set()
 
+    def join(self, seconds: float) -> None:
+        """Wait for the thread's end, but not longer than ``seconds``."""
+        if self._thread.ident is not None:
+            self._thread.join(seconds)
+
     def manifest(self) -> ManifestCopy | None:
         """The party's copy of the machine's manifest; None if there is no such copy."""
         status = self.snapshot.status

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import re
+import threading
 
 import pytest
 
@@ -220,6 +221,14 @@ def test_end_is_told_to_pages_that_are_open(page):
     stream.until("Accepted")
     page.server.stop()
     assert [sent.kind for sent in stream][-1] == "end"
+
+
+def test_no_machine_is_asked_any_more_when_the_page_has_ended(machine, parties):
+    """A channel that is open when Python ends makes gRPC wait two seconds."""
+    with serving(watched(machine), parties.keys["lab"]) as page:
+        page.enter()
+        page.open(MACHINE + "live").until("Accepted")
+    assert [one.name for one in threading.enumerate() if one.name.startswith("watch ")] == []
 
 
 def test_several_workspaces_are_in_one_overview(machine, parties):
