@@ -25,11 +25,12 @@ class Reader:
 
     def take(self, size: int, field: str) -> bytes:
         """The next ``size`` bytes."""
-        if size > self.remaining:
-            raise self.malformed(field, f"needs {size} bytes, {self.remaining} are left")
         start = self.offset
-        self.offset += size
-        return self._data[start : self.offset]
+        end = start + size
+        if end > len(self._data):
+            raise self.malformed(field, f"needs {size} bytes, {self.remaining} are left")
+        self.offset = end
+        return self._data[start:end]
 
     def unsigned(self, size: int, field: str) -> int:
         """The next unsigned integer of ``size`` bytes."""

@@ -74,6 +74,36 @@ def test_members_are_sorted_by_utf16_code_units():
     )
 
 
+_NAMES = st.sampled_from(["a", "b", ":", '":"', "{}", "\u00e9"])
+_PAIRS = st.recursive(
+    st.none() | st.integers(0, 9) | _NAMES,
+    lambda inner: st.lists(inner, max_size=3) | st.lists(st.tuples(_NAMES, inner), max_size=3).map(tuple),
+    max_leaves=12,
+)
+"""JSON values; an object is a tuple of its members, and may have a member twice."""
+
+
+@given(_PAIRS, st.sampled_from(["", " ", "\n\t"]))
+def test_json_is_rejected_exactly_if_an_object_has_a_member_twice(value, space):
+    def written(one) -> str:
+        if isinstance(one, tuple):
+            members = (f"{json.dumps(name)}{space}:{space}{written(inner)}" for name, inner in one)
+            return f"{{{f',{space}'.join(members)}}}"
+        return f"[{','.join(map(written, one))}]" if isinstance(one, list) else json.dumps(one)
+
+    def repeated(one) -> bool:
+        if isinstance(one, tuple):
+            return len({name for name, _ in one}) < len(one) or any(repeated(inner) for _, inner in one)
+        return isinstance(one, list) and any(map(repeated, one))
+
+    data = written(value).encode()
+    if repeated(value):
+        with pytest.raises(FormatError, match="twice"):
+            canonical.parse(data, what="It", limit=10_000)
+    else:
+        assert canonical.parse(data, what="It", limit=10_000) == json.loads(data)
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [

@@ -27,32 +27,26 @@ Parsed = (
 
 def kind_of(value: Parsed) -> str:
     """The kind of a parsed piece (``collateral_source.BROUGHT_KINDS``)."""
-    if isinstance(value, ImageStatement):
-        return STATEMENT
-    if isinstance(value, RevocationList):
-        return CRL
-    if isinstance(value, TcbInfo):
-        return TCB_INFO
-    if isinstance(value, QeIdentity):
-        return QE_IDENTITY
-    return LAUNCH_ENDORSEMENT if isinstance(value, LaunchEndorsement) else CERTIFICATE
+    return _KINDS[type(value)]
 
 
 def describe(value: Parsed) -> tuple[str, datetime | None]:
     """A name for people, and the expiry time (aware); None if it does not expire."""
-    if isinstance(value, ImageStatement):
-        return value.name(), value.until
-    if isinstance(value, EndorsementCertificate):
-        return f"{value.kind.name} of {value.amd.product_name}", value.not_after
-    if isinstance(value, Certificate):
-        return f"certificate of {value.common_name or 'an unnamed subject'}", value.not_after
-    if isinstance(value, RevocationList):
-        return f"revocation list of {value.issuer_common_name or 'an unnamed issuer'}", value.next_update
-    if isinstance(value, TcbInfo):
-        return f"TCB info of the platforms {value.fmspc.hex()}", value.next_update
-    if isinstance(value, QeIdentity):
-        return "identity of the quoting enclave", value.next_update
-    return f"launch endorsement of Google's firmware {value.build}", value.certificate.not_after
+    match value:
+        case Certificate():
+            return f"certificate of {value.common_name or 'an unnamed subject'}", value.not_after
+        case RevocationList():
+            return f"revocation list of {value.issuer_common_name or 'an unnamed issuer'}", value.next_update
+        case TcbInfo():
+            return f"TCB info of the platforms {value.fmspc.hex()}", value.next_update
+        case QeIdentity():
+            return "identity of the quoting enclave", value.next_update
+        case EndorsementCertificate():
+            return f"{value.kind.name} of {value.amd.product_name}", value.not_after
+        case LaunchEndorsement():
+            return f"launch endorsement of Google's firmware {value.build}", value.certificate.not_after
+        case ImageStatement():
+            return value.name(), value.until
 
 
 def encoded(value: Parsed) -> bytes:
@@ -64,3 +58,14 @@ def encoded(value: Parsed) -> bytes:
     if isinstance(value, RevocationList):
         return value.parsed.public_bytes(serialization.Encoding.DER)
     return value.golden if isinstance(value, LaunchEndorsement) else value.body
+
+
+_KINDS: dict[type[Parsed], str] = {
+    Certificate: CERTIFICATE,
+    EndorsementCertificate: CERTIFICATE,
+    RevocationList: CRL,
+    TcbInfo: TCB_INFO,
+    QeIdentity: QE_IDENTITY,
+    LaunchEndorsement: LAUNCH_ENDORSEMENT,
+    ImageStatement: STATEMENT,
+}

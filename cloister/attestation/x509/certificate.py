@@ -70,7 +70,6 @@ class Certificate:
     der: the whole certificate.
     subject, issuer: names (DER), as they were signed.
     common_name: that of the subject; empty if there is not exactly one.
-    spki: SubjectPublicKeyInfo (DER).
     not_before, not_after: the validity period, both ends included.
     is_ca: whether the basic constraints say so.
     path_length: how many authorities may stand below this one; None sets no limit.
@@ -84,7 +83,6 @@ class Certificate:
     subject: bytes
     issuer: bytes
     common_name: str
-    spki: bytes
     not_before: datetime
     not_after: datetime
     is_ca: bool
@@ -116,22 +114,20 @@ class Certificate:
         is_ca, path_length, may_sign, usages, unknown = False, None, True, (), []
         for extension in parsed.extensions:
             value = extension.value
-            if isinstance(value, x509.BasicConstraints):
+            kind = type(value)
+            if kind is x509.BasicConstraints:
                 is_ca, path_length = value.ca, value.path_length
-            elif isinstance(value, x509.KeyUsage):
+            elif kind is x509.KeyUsage:
                 may_sign = value.key_cert_sign
-            elif isinstance(value, x509.ExtendedKeyUsage):
+            elif kind is x509.ExtendedKeyUsage:
                 usages = tuple(usage.dotted_string for usage in value)
             if extension.critical and extension.oid not in _KNOWN:
                 unknown.append(extension.oid.dotted_string)
-        key = parsed.public_key()
-        spki = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
         return cls(
             der=der,
             subject=subject,
             issuer=issuer,
             common_name=_common_name(parsed),
-            spki=spki,
             not_before=parsed.not_valid_before_utc,
             not_after=parsed.not_valid_after_utc,
             is_ca=is_ca,
@@ -140,8 +136,13 @@ class Certificate:
             usages=usages,
             unknown_critical=tuple(unknown),
             parsed=parsed,
-            key=key,
+            key=parsed.public_key(),
         )
+
+    @functools.cached_property
+    def spki(self) -> bytes:
+        """SubjectPublicKeyInfo (DER)."""
+        return self.key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
 
     @functools.cached_property
     def _fingerprint(self) -> bytes:

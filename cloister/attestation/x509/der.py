@@ -57,9 +57,15 @@ class DerReader:
     def element(self, tag: int, field: str) -> bytes:
         """The content of the next element, which must have ``tag``."""
         data, start = self._data, self._offset + 2
-        # Most elements are short and whole, and there are hundreds: these need no further calls.
-        if start <= len(data) and data[start - 2] == tag and data[start - 1] < 0x80:
-            end = start + data[start - 1]
+        # Most elements are whole, and there are hundreds: these need no further calls.
+        if start <= len(data) and data[start - 2] == tag:
+            size = data[start - 1]
+            if size == 0x82:  # two bytes of length; fewer would do for less than 256
+                size = int.from_bytes(data[start : start + 2])
+                start += 2
+                end = start + size if size > 0xFF else len(data) + 1
+            else:
+                end = start + size if size < 0x80 else len(data) + 1
             if end <= len(data):
                 self._offset = end
                 return data[start:end]
