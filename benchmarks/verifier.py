@@ -73,9 +73,9 @@ def _verdicts() -> list[tuple[str, Callable[[], object], float]]:
     from cloister.attestation.collateral_source import CollateralItem
     from cloister.attestation.evidence import Evidence
     from cloister.attestation.policy.policy import Policy
-    from cloister.attestation.roots import Anchor
     from cloister.attestation.testkit import AzureTdxMachine, GcpTd
     from cloister.attestation.verifier import verify
+    from cloister.attestation.x509.roots import Anchor
     from tools.exhaustive import SESSION, SUBJECTS
 
     def judging(evidence: Evidence, policy: Policy, roots: tuple[Anchor, ...]) -> Callable[[], object]:
@@ -120,7 +120,7 @@ def _replay() -> Callable[[], object]:
 def _bare(folder: Path) -> list[tuple[str, Callable[[], object]]]:
     """A report and a quote without a session, written to ``folder`` for the others."""
     from cloister.attestation.collateral_source import QE_IDENTITY, TCB_INFO
-    from cloister.attestation.raw_evidence import Raw, RawSnp, RawTdx, verify_raw
+    from cloister.attestation.raw.verifier import Raw, RawSnp, RawTdx, verify_raw
     from cloister.attestation.testkit import SnpMachine, Td, evidence_policy
 
     machine, td = SnpMachine.create_at(AT), Td.create(AT)
@@ -233,7 +233,7 @@ def _many() -> BenchmarkResult:
 
     from cloister.attestation.collateral.cache import VerificationCache
     from cloister.attestation.collateral_source import CRL, InMemory
-    from cloister.attestation.raw_evidence import RawSnp, verify_raw
+    from cloister.attestation.raw.verifier import RawSnp, verify_raw
     from cloister.attestation.snp.report import SnpReport
     from cloister.attestation.testkit import Processor, SnpMachine, evidence_policy
 

@@ -16,12 +16,12 @@ from cloister.attestation.collateral_source import CRL, QE_IDENTITY, TCB_INFO, C
 from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.evidence import Evidence, TpmQuote
 from cloister.attestation.policy.policy import Policy
-from cloister.attestation.roots import VENDORS, Anchor
 from cloister.attestation.snp.table import ASK, VCEK, CertificateTable
 from cloister.attestation.testkit import LocalMachine, RsaTpm, SnpMachine, Td
 from cloister.attestation.testkit.google import GcpSnpMachine
 from cloister.attestation.testkit.microsoft import AzureSnpMachine, AzureTdxMachine
 from cloister.attestation.verifier import SessionPurpose, verify
+from cloister.attestation.x509.roots import VENDORS, Anchor
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SESSION = SessionPurpose(b"n" * 32, b"t" * 32, b"h" * 32)

@@ -15,10 +15,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from cloister.attestation.checkinfo import FailureKind
-from cloister.attestation.raw_verdict import RawVerdict
-from cloister.attestation.result import Check, CheckOutcome, Verdict
-from cloister.attestation.roots import SIMULATED
+from cloister.attestation.raw.verdict import RawVerdict
+from cloister.attestation.result.checkinfo import FailureKind
+from cloister.attestation.result.verdict import Check, CheckOutcome, Verdict
+from cloister.attestation.x509.roots import SIMULATED
 
 PROFILE = "tag:ietf.org,2026:rats/ear#03"
 """The ``eat_profile`` of every EAR that the draft defines."""

@@ -9,12 +9,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from cloister.attestation.checkinfo import CheckInfo, Failure, FailureKind, compare
 from cloister.attestation.collateral.usable import UsableCollateral
 from cloister.attestation.policy.images import ImageReference
 from cloister.attestation.policy.policy import Policy
 from cloister.attestation.policy.statements import BuildersPolicy, PublisherPolicy
-from cloister.attestation.result import Recorder
+from cloister.attestation.result.checkinfo import CheckInfo, Failure, FailureKind, compare
+from cloister.attestation.result.verdict import Recorder
 from cloister.attestation.statements.lifecycle import ImageStatus, LifeCycle, ListedImage
 from cloister.attestation.statements.provenance import Provenance
 from cloister.attestation.statements.statement import ImageStatement

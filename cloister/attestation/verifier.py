@@ -24,9 +24,9 @@ from cloister.attestation.platforms.appraisal import EvidenceAppraisal, Platform
 from cloister.attestation.policy.document import not_for_sessions
 from cloister.attestation.policy.images import ImageReference
 from cloister.attestation.policy.policy import SNP_PLATFORMS, TDX_PLATFORMS, Policy
-from cloister.attestation.result import Claims, Recorder, Verdict
-from cloister.attestation.roots import VENDORS, Anchor
+from cloister.attestation.result.verdict import Claims, Recorder, Verdict
 from cloister.attestation.tpm import runtimelog
+from cloister.attestation.x509.roots import VENDORS, Anchor
 from cloister.protocol import schema, signingkey
 from cloister.protocol.bootconfig import BootConfiguration
 from cloister.protocol.canonical import FormatError

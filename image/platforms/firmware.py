@@ -1,7 +1,7 @@
 """What a machine measures that a host launches from a firmware file: launch digest of SEV-SNP, MRTD of TDX.
 
 A launch digest is computed twice, by virtee's sev-snp-measure and by the code that lists the pages and that verdicts
-are explained with (``cloister/attestation/snp/launch.py``). If they differed, none would be shown.
+are explained with (``cloister/attestation/launch/snp.py``). If they differed, none would be shown.
 """
 
 import hashlib
@@ -12,10 +12,10 @@ from typing import ClassVar
 
 from cloister import userfile
 from cloister.attestation.errors import MalformedEvidence
-from cloister.attestation.firmware import HOSTS, MAX_SIZE, Firmware
-from cloister.attestation.igvm import MAGIC, SEV_SNP, TDX, IgvmFile
-from cloister.attestation.ovmf import PAGE
-from cloister.attestation.snp.launch import (
+from cloister.attestation.launch.firmware import HOSTS, MAX_SIZE, Firmware
+from cloister.attestation.launch.igvm import MAGIC, SEV_SNP, TDX, IgvmFile
+from cloister.attestation.launch.ovmf import PAGE
+from cloister.attestation.launch.snp import (
     MODELS,
     NOT_MEASURED,
     KernelHashes,
@@ -24,7 +24,7 @@ from cloister.attestation.snp.launch import (
     PageType,
     replay,
 )
-from cloister.attestation.tdx.launch import Order, TdFirmware, TdRegion
+from cloister.attestation.launch.tdx import Order, TdFirmware, TdRegion
 from cloister.errors import InputError
 from image import cache
 from image.errors import ImageError

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from cloister.attestation.snp.launch import MODELS
+from cloister.attestation.launch.snp import MODELS
 from cloister.errors import InputError
 from image.platforms import firmware, reference, registers
 from image.platforms.firmware import HostLaunch

@@ -6,7 +6,7 @@ events are its list of memory, the ACPI tables that QEMU hands over, and the fir
 
 import hashlib
 
-from cloister.attestation.tdx.launch import TdFirmware
+from cloister.attestation.launch.tdx import TdFirmware
 from image.platforms.machine_value import MachineValue, MeasuredStep, ValueKind
 from image.secureboot.prediction import secure_boot
 

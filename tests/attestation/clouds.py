@@ -15,13 +15,13 @@ from cloister.attestation.collateral_source import Collateral
 from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.evidence import Evidence, Platform
 from cloister.attestation.policy.policy import Policy
-from cloister.attestation.result import Verdict
-from cloister.attestation.roots import Anchor
+from cloister.attestation.result.verdict import Verdict
 from cloister.attestation.testkit import BootEvent
 from cloister.attestation.testkit.machine import TpmMachine
 from cloister.attestation.tpm import runtimelog, structures
 from cloister.attestation.tpm.runtimelog import Measurement, MeasurementKind
 from cloister.attestation.verifier import ReceiptPurpose, SessionPurpose, verify
+from cloister.attestation.x509.roots import Anchor
 from tests.attestation import image_statements
 from tests.shared_files import VECTORS
 

@@ -18,8 +18,8 @@ from cloister.attestation.collateral_source import CRL, InMemory
 from cloister.attestation.errors import PolicyError
 from cloister.attestation.gcp.checks import GCP_SNP_NAMES, GCP_TDX_IMAGE_NAMES, GCP_TDX_NAMES
 from cloister.attestation.policy.evidence_policy import PINS, EvidencePolicy
-from cloister.attestation.raw_checks import RAW_CHECKS
-from cloister.attestation.raw_evidence import RawSnp, RawTdx, verify_raw
+from cloister.attestation.raw.checks import RAW_CHECKS
+from cloister.attestation.raw.verifier import RawSnp, RawTdx, verify_raw
 from cloister.attestation.snp.products import ProductLine
 from cloister.attestation.testkit import Processor, SnpMachine, Td
 from cloister.attestation.verifier import RecordingPurpose, SessionPurpose, verify
@@ -105,7 +105,7 @@ def test_every_file_that_the_page_names_exists() -> None:
 
 LOADED = """
 import sys
-import cloister.attestation.raw_evidence, cloister.attestation.verifier
+import cloister.attestation.raw.verifier, cloister.attestation.verifier
 found = {name.split(".")[0] for name in sys.modules} - sys.stdlib_module_names
 print(*sorted(name for name in found if not name.startswith("_")))
 """

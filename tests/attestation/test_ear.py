@@ -9,14 +9,14 @@ import pytest
 
 from cloister.attestation import ear
 from cloister.attestation.binding import SessionBinding
-from cloister.attestation.checkinfo import FailureKind
 from cloister.attestation.checks import CHECKS
 from cloister.attestation.collateral_source import InMemory
-from cloister.attestation.raw_verdict import RawVerdict
-from cloister.attestation.result import Check, CheckOutcome, Verdict
-from cloister.attestation.roots import Anchor
+from cloister.attestation.raw.verdict import RawVerdict
+from cloister.attestation.result.checkinfo import FailureKind
+from cloister.attestation.result.verdict import Check, CheckOutcome, Verdict
 from cloister.attestation.testkit import LocalMachine, SnpMachine
 from cloister.attestation.verifier import RecordingPurpose, SessionPurpose, verify
+from cloister.attestation.x509.roots import Anchor
 from cloister.protocol import schema
 
 AT = datetime.datetime(2026, 3, 1, 12, tzinfo=datetime.UTC)

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
-from cloister.attestation.checkinfo import FailureKind
 from cloister.attestation.collateral_source import STATEMENT, CollateralItem, InMemory
 from cloister.attestation.errors import CollateralError, MalformedEvidence, PolicyError
 from cloister.attestation.policy.policy import Policy
 from cloister.attestation.policy.statements import BuildersPolicy, PublisherPolicy
-from cloister.attestation.result import Check, CheckOutcome, Verdict
+from cloister.attestation.result.checkinfo import FailureKind
+from cloister.attestation.result.verdict import Check, CheckOutcome, Verdict
 from cloister.attestation.statements.lifecycle import ImageStatus
 from cloister.attestation.statements.statement import ImageStatement
 from cloister.attestation.testkit import LocalMachine

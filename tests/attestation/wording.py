@@ -1,6 +1,6 @@
 """Requirements on the text of every check in every verdict."""
 
-from cloister.attestation.result import CheckOutcome, Verdict
+from cloister.attestation.result.verdict import CheckOutcome, Verdict
 
 _GOOD = ("valid", "found")
 _EMPTY = ("", "None", "none of")

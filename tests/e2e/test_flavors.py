@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from cloister.attestation.first_policy.from_manifest import policy_from_manifest
-from cloister.attestation.result import Verdict
+from cloister.attestation.result.verdict import Verdict
 from cloister.client.connection.opening import Target, attest
 from cloister.client.trial import program
 from cloister.endpoint import Address

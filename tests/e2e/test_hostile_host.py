@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cloister.attestation.result import Check
+from cloister.attestation.result.verdict import Check
 from cloister.attestation.tpm.eventlog import EventLog
 from image.build import measure
 from image.build.measure import MeasuredEvent

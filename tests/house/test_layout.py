@@ -13,7 +13,7 @@ REASON = "Long because"
 
 LARGE_FOLDERS = {
     "benchmarks": "one file for each benchmark",
-    "cloister/attestation": "a folder for each vendor and the steps of a verdict",
+    "cloister/attestation": "a folder for each vendor, for each format and for each step from evidence to a verdict",
     "cloister/cli": "one file for each verb of a party",
     "image": "a folder for each step of a build and of a release, and those of its inputs",
     "cloister/protocol/schemas": "one schema for each document",

@@ -189,7 +189,7 @@ def recorded_claims(data: bytes) -> None:
 
 def recorded_log(data: bytes) -> None:
     """A log alone, with the filling of its area: of a TPM, and of a TD."""
-    from cloister.attestation.raw_log import RawLog, replayed
+    from cloister.attestation.raw.log import RawLog, replayed
 
     for is_ccel in (False, True):
         with _refusals():
@@ -224,7 +224,7 @@ def snp_report(data: bytes) -> None:
 
 def snp_firmware(data: bytes) -> None:
     """OVMF with SEV-SNP metadata."""
-    from cloister.attestation.snp.launch import KernelHashes, OvmfFirmware
+    from cloister.attestation.launch.snp import KernelHashes, OvmfFirmware
 
     with _refusals():
         firmware = OvmfFirmware.parse(data)
@@ -233,7 +233,7 @@ def snp_firmware(data: bytes) -> None:
 
 def td_firmware(data: bytes) -> None:
     """OVMF with TDX metadata."""
-    from cloister.attestation.tdx.launch import Order, TdFirmware
+    from cloister.attestation.launch.tdx import Order, TdFirmware
 
     with _refusals():
         firmware = TdFirmware.parse(data)
@@ -244,7 +244,7 @@ def td_firmware(data: bytes) -> None:
 
 def igvm_file(data: bytes) -> None:
     """IGVM file, with the checksum that its headers have."""
-    from cloister.attestation.igvm import SEV_SNP, TDX, IgvmFile
+    from cloister.attestation.launch.igvm import SEV_SNP, TDX, IgvmFile
 
     if len(data) >= 24:
         start, size = (int.from_bytes(data[place : place + 4], "little") for place in (8, 12))

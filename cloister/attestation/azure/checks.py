@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from cloister.attestation.checkinfo import CheckInfo, Failure, FailureKind, compare
+from cloister.attestation.result.checkinfo import CheckInfo, Failure, FailureKind, compare
 
 _FORGED = compare(
     FailureKind.SIGNATURE,

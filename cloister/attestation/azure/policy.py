@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from cloister.attestation.errors import PolicyError
-from cloister.attestation.result import Recorder
+from cloister.attestation.result.verdict import Recorder
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from cloister.attestation.azure.hcl import TYPE_SNP, TYPE_TDX, HclReport
 from cloister.attestation.errors import MalformedEvidence
-from cloister.attestation.result import Recorder
+from cloister.attestation.result.verdict import Recorder
 
 _EXPONENT = 65537
 _TYPES = {TYPE_SNP: "SEV-SNP", TYPE_TDX: "TDX"}

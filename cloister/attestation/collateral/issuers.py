@@ -1,8 +1,8 @@
 """AMD's certificates of ARK, ASK and ASVK for each product line, which come with the package: collateral, not anchors.
 
-They change neither who is trusted nor what must be shown: a chain counts only if it ends at a key that ``roots.py``
-pins, and a revocation list is demanded as if they had come with the evidence. They save the reader of one report a
-request for what is the same for every chip.
+They change neither who is trusted nor what must be shown: a chain counts only if it ends at a key that
+``x509/roots.py`` pins, and a revocation list is demanded as if they had come with the evidence. They save the reader of
+one report a request for what is the same for every chip.
 
 ``amd/*.crt`` were taken from two sources, each certificate byte for byte the same in both; ARK and ASK are also the
 same in a third. docs/attestation.md ("Certificates that come with the package") has their digests.

@@ -34,7 +34,7 @@ from cloister.attestation.collateral_source import (
 )
 from cloister.attestation.errors import CollateralError, MalformedEvidence
 from cloister.attestation.gcp.endorsement import LaunchEndorsement
-from cloister.attestation.result import Recorded, Skipped, Used
+from cloister.attestation.result.verdict import Recorded, Skipped, Used
 from cloister.attestation.snp.certificates import EndorsementCertificate, is_endorsement
 from cloister.attestation.statements.statement import ImageStatement
 from cloister.attestation.tdx.tcb_info import QeIdentity, TcbInfo

@@ -4,20 +4,27 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
-from cloister.attestation.cause import Cause, Likely
 from cloister.attestation.diagnosis.launch import explain_launch, explain_mrtd
 from cloister.attestation.diagnosis.registers import explain_pcr, explain_rtmr
 from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.evidence import Evidence
-from cloister.attestation.firmware import Firmware
-from cloister.attestation.raw_log import EventLogs
-from cloister.attestation.result import Check
+from cloister.attestation.launch.firmware import Firmware
+from cloister.attestation.result.cause import Cause, Likely
+from cloister.attestation.result.verdict import Check
 from cloister.attestation.tpm.ccel import Ccel
 from cloister.attestation.tpm.eventlog import EventLog
 from cloister.protocol.imagemanifest import ImageManifest
 
 _MRTD_CHECKS = {"tdx-mrtd": "MRTD", "gcp-mrtd": "MRTD", "azure-mrtd": "MRTD of the paravisor"}
 _Log = TypeVar("_Log")
+
+
+@dataclasses.dataclass(frozen=True)
+class EventLogs:
+    """The logs that came with raw evidence: a TPM's and a TD's, None where there was none."""
+
+    boot_event_log: bytes | None = None
+    ccel: bytes | None = None
 
 
 class Explainable(Protocol):

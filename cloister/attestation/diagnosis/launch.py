@@ -8,10 +8,10 @@ processors. All that is tried comes from the caller: its own firmware files and 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from cloister.attestation.cause import Cause, Likely
-from cloister.attestation.firmware import Firmware
-from cloister.attestation.result import Check
-from cloister.attestation.snp.launch import MODELS, KernelHashes
+from cloister.attestation.launch.firmware import Firmware
+from cloister.attestation.launch.snp import MODELS, KernelHashes
+from cloister.attestation.result.cause import Cause, Likely
+from cloister.attestation.result.verdict import Check
 from cloister.protocol.imagemanifest import ImageManifest
 
 MAX_FIRMWARE, MAX_IMAGES, MAX_PROCESSORS = 4, 8, 256

@@ -9,10 +9,10 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cloister.attestation.cause import Cause, Likely
 from cloister.attestation.diagnosis import events
 from cloister.attestation.diagnosis.events import EV_EFI_BOOT_SERVICES_APPLICATION, SEPARATOR, LoggedEvent
-from cloister.attestation.result import Check
+from cloister.attestation.result.cause import Cause, Likely
+from cloister.attestation.result.verdict import Check
 from cloister.attestation.tpm.ccel import Ccel
 from cloister.attestation.tpm.eventlog import EventLog
 from cloister.protocol.imagemanifest import ImageManifest

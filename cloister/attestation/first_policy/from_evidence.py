@@ -23,8 +23,7 @@ from cloister.attestation.gcp.policy import GcpPolicy
 from cloister.attestation.instances import GcpInstance, Instances
 from cloister.attestation.policy.images import IMAGE_PCRS, ImageReference
 from cloister.attestation.policy.policy import SNP_PLATFORMS, ConfigurationPolicy, Policy
-from cloister.attestation.result import Verdict
-from cloister.attestation.roots import VENDORS, Anchor
+from cloister.attestation.result.verdict import Verdict
 from cloister.attestation.snp.certificates import EndorsementCertificate
 from cloister.attestation.snp.collateral import AmdCollateral
 from cloister.attestation.snp.report import SnpReport
@@ -32,6 +31,7 @@ from cloister.attestation.tdx.policy import TdxPolicy, TdxReference
 from cloister.attestation.tdx.quote import TdxQuote
 from cloister.attestation.verifier import RecordingPurpose, verify
 from cloister.attestation.x509.certificate import Certificate, issuers_among
+from cloister.attestation.x509.roots import VENDORS, Anchor
 from cloister.protocol.bootconfig import BootConfiguration
 from cloister.protocol.imagemanifest import ImageManifest
 from cloister.protocol.signedimage import SignedImage

@@ -16,10 +16,9 @@ from cloister.attestation.first_policy.from_manifest import AdoptedValue
 from cloister.attestation.first_policy.hardware import Adopted, azure_snp_section, azure_tdx_section, snp_section
 from cloister.attestation.first_policy.strict import require_genuine, without_lists
 from cloister.attestation.policy.evidence_policy import EvidencePolicy, RawPlatform
-from cloister.attestation.raw_evidence import verify_raw
-from cloister.attestation.raw_kinds import Raw, RawHcl, RawSnp, RawTdx
-from cloister.attestation.raw_verdict import RawVerdict
-from cloister.attestation.roots import VENDORS, Anchor
+from cloister.attestation.raw.kinds import Raw, RawHcl, RawSnp, RawTdx
+from cloister.attestation.raw.verdict import RawVerdict
+from cloister.attestation.raw.verifier import verify_raw
 from cloister.attestation.snp.certificates import EndorsementCertificate
 from cloister.attestation.snp.collateral import AmdCollateral
 from cloister.attestation.snp.pins import SnpPins
@@ -28,6 +27,7 @@ from cloister.attestation.snp.report import SnpReport
 from cloister.attestation.tdx.pins import TdxPins
 from cloister.attestation.tdx.policy import REPORT_VERSIONS, TdxPolicy
 from cloister.attestation.tdx.quote import TdReport, TdxQuote
+from cloister.attestation.x509.roots import VENDORS, Anchor
 
 _BUILDER = "who built its image: what do they publish, or what does a rebuild give?"
 _STARTER = "who started the machine: what did they start it with?"

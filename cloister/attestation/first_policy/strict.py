@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from cloister.attestation.policy.evidence_policy import EvidencePolicy
 from cloister.attestation.policy.policy import Policy
-from cloister.attestation.result import Check
+from cloister.attestation.result.verdict import Check
 from cloister.errors import ProofError
 
 _NEVER = "which no policy can allow"

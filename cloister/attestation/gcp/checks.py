@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from cloister.attestation.checkinfo import CheckInfo, Failure, FailureKind, compare, missing
 from cloister.attestation.collateral_source import LAUNCH_ENDORSEMENT
+from cloister.attestation.result.checkinfo import CheckInfo, Failure, FailureKind, compare, missing
 
 WITHOUT_ENDORSEMENT = missing("Google's endorsement of this measurement, from its bucket", [LAUNCH_ENDORSEMENT])
 """For a measurement without an endorsement, or with one that has expired."""

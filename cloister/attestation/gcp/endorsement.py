@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from cloister.attestation.errors import MalformedEvidence
-from cloister.attestation.protobuf import Message
+from cloister.attestation.gcp.protobuf import Message
 from cloister.attestation.x509 import pem
 from cloister.attestation.x509.certificate import Certificate
 

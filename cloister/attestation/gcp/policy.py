@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from cloister.attestation.gcp.certificates import InstanceInfo
 from cloister.attestation.instances import GcpInstance
-from cloister.attestation.result import NONE_NAMED, Recorder
+from cloister.attestation.result.verdict import NONE_NAMED, Recorder
 from cloister.attestation.x509.certificate import Certificate
 
 

@@ -4,7 +4,7 @@ import functools
 import hashlib
 from collections.abc import Mapping
 
-from cloister.attestation.result import Recorder
+from cloister.attestation.result.verdict import Recorder
 from cloister.attestation.tpm.eventlog import EV_NO_ACTION, EventLog
 from cloister.attestation.tpm.structures import ALG_SHA256
 

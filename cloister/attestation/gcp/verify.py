@@ -6,7 +6,7 @@ from datetime import datetime
 from cloister.attestation.gcp.checks import WITHOUT_ENDORSEMENT
 from cloister.attestation.gcp.endorsement import LaunchEndorsement
 from cloister.attestation.gcp.policy import GcpPolicy
-from cloister.attestation.result import Recorder
+from cloister.attestation.result.verdict import Recorder
 from cloister.attestation.x509.certificate import Certificate, find_path, issuers_among
 from cloister.protocol import canonical
 

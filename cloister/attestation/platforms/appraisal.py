@@ -10,8 +10,8 @@ from cloister.attestation.evidence import PARTS, Evidence
 from cloister.attestation.instances import Instances
 from cloister.attestation.policy.images import ImageReference
 from cloister.attestation.policy.policy import Policy
-from cloister.attestation.result import Recorder
-from cloister.attestation.roots import VENDORS, Anchor
+from cloister.attestation.result.verdict import Recorder
+from cloister.attestation.x509.roots import VENDORS, Anchor
 
 _ALL_PARTS = ("tpm_quote", "ak_certificates", "boot_event_log", *PARTS)
 

@@ -22,10 +22,10 @@ from cloister.attestation.platforms.vtpm import (
     check_quote,
     check_registers,
 )
-from cloister.attestation.roots import AMD, AZURE_VTPM, INTEL, MICROSOFT_PARAVISOR, named_root
 from cloister.attestation.snp.report import SnpReport
 from cloister.attestation.tdx.quote import TdxQuote
 from cloister.attestation.x509.certificate import find_path, issuers_among
+from cloister.attestation.x509.roots import AMD, AZURE_VTPM, INTEL, MICROSOFT_PARAVISOR, named_root
 
 _SNP_PARTS = ("tpm_quote", "boot_event_log", "hcl_report")
 _TDX_PARTS = ("tpm_quote", "boot_event_log", "tdx_quote", "hcl_report")

@@ -18,12 +18,12 @@ from cloister.attestation.platforms.appraisal import EvidenceAppraisal, Platform
 from cloister.attestation.platforms.hardware import check_snp, check_tdx, intel_anchor
 from cloister.attestation.platforms.tdx import acpi_tables, check_event_log, check_image
 from cloister.attestation.platforms.vtpm import VtpmEvidence
-from cloister.attestation.roots import AMD, GOOGLE_VTPM, named_root
 from cloister.attestation.snp.report import SnpReport
 from cloister.attestation.tdx.quote import TdxQuote
 from cloister.attestation.tpm.ccel import Ccel
 from cloister.attestation.tpm.structures import SHA256_SIZE
 from cloister.attestation.x509.certificate import issuers_among
+from cloister.attestation.x509.roots import AMD, GOOGLE_VTPM, named_root
 
 _MAX_ENDORSEMENTS = 16
 _SNP_PARTS = ("tpm_quote", "ak_certificates", "boot_event_log", "snp_report")

@@ -2,7 +2,6 @@
 
 from cloister.attestation.errors import PolicyError
 from cloister.attestation.platforms.appraisal import Appraisal
-from cloister.attestation.roots import AMD, INTEL, Anchor
 from cloister.attestation.snp.collateral import AmdCollateral
 from cloister.attestation.snp.policy import VMPL, SnpPolicy
 from cloister.attestation.snp.report import SnpReport
@@ -11,6 +10,7 @@ from cloister.attestation.tdx.collateral import IntelCollateral
 from cloister.attestation.tdx.policy import TdxPolicy
 from cloister.attestation.tdx.quote import TdxQuote
 from cloister.attestation.tdx.verify import check_quote
+from cloister.attestation.x509.roots import AMD, INTEL, Anchor
 
 
 def check_snp(

@@ -13,8 +13,8 @@ from cloister.attestation.platforms.vtpm import (
     check_quote,
     check_registers,
 )
-from cloister.attestation.roots import WORKSPACE_CA
 from cloister.attestation.x509.certificate import Certificate, issuers_among
+from cloister.attestation.x509.roots import WORKSPACE_CA
 
 _REQUIRED = ("tpm_quote", "ak_certificates", "boot_event_log")
 

@@ -10,9 +10,9 @@ from cloister.attestation.platforms.appraisal import EvidenceAppraisal, Platform
 from cloister.attestation.platforms.hardware import check_snp
 from cloister.attestation.policy.images import ImageReference
 from cloister.attestation.policy.policy import Policy
-from cloister.attestation.result import Recorder
-from cloister.attestation.roots import AMD, named_root
+from cloister.attestation.result.verdict import Recorder
 from cloister.attestation.snp.report import SnpReport
+from cloister.attestation.x509.roots import AMD, named_root
 
 ACPI_TABLES = "not measured"
 """What is known of the host's ACPI tables: programs that the kernel runs, and that no report of SEV-SNP covers."""

@@ -12,7 +12,7 @@ from cloister.attestation.platforms.appraisal import EvidenceAppraisal, Platform
 from cloister.attestation.platforms.hardware import check_tdx, intel_anchor
 from cloister.attestation.policy.images import ImageReference
 from cloister.attestation.policy.policy import Policy
-from cloister.attestation.result import Recorder
+from cloister.attestation.result.verdict import Recorder
 from cloister.attestation.tdx.policy import TdxReference
 from cloister.attestation.tdx.quote import TdReport, TdxQuote
 from cloister.attestation.tpm.ccel import Ccel

@@ -20,7 +20,7 @@ from cloister.attestation.evidence import Evidence
 from cloister.attestation.platforms.appraisal import check_debug
 from cloister.attestation.policy.images import IMAGE_PCRS, ZERO, ZERO_PCRS, ImageReference
 from cloister.attestation.policy.policy import Policy
-from cloister.attestation.result import Recorder
+from cloister.attestation.result.verdict import Recorder
 from cloister.attestation.tpm import runtimelog, structures
 from cloister.attestation.tpm.eventlog import EventLog
 from cloister.attestation.tpm.rsa import ALG_RSA, RsaPublic, RsaSignature

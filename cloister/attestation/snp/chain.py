@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from cloister.attestation.result import Recorder
-from cloister.attestation.roots import Anchor
+from cloister.attestation.result.verdict import Recorder
 from cloister.attestation.snp.certificates import EndorsementCertificate
 from cloister.attestation.snp.checks import TOO_OLD
 from cloister.attestation.snp.policy import SnpPolicy
 from cloister.attestation.snp.report import SigningKey
 from cloister.attestation.x509 import crl
 from cloister.attestation.x509.certificate import Certificate, find_path
+from cloister.attestation.x509.roots import Anchor
 from cloister.protocol import canonical
 
 _ISSUERS = {SigningKey.VCEK: "SEV-{line}", SigningKey.VLEK: "SEV-VLEK-{line}"}

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from cloister.attestation.checkinfo import (
+from cloister.attestation.collateral_source import CERTIFICATE, CRL
+from cloister.attestation.result.checkinfo import (
     AGAIN,
     FORGED,
     REBUILD,
@@ -14,7 +15,6 @@ from cloister.attestation.checkinfo import (
     compare,
     missing,
 )
-from cloister.attestation.collateral_source import CERTIFICATE, CRL
 
 _FIRMWARE = Failure(
     FailureKind.OUTDATED, "Ask the provider to update the firmware of its machines, or use another machine."

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Self, TypeVar
 
-from cloister.attestation.checkinfo import Failure
 from cloister.attestation.errors import PolicyError
-from cloister.attestation.result import Recorder
+from cloister.attestation.result.checkinfo import Failure
+from cloister.attestation.result.verdict import Recorder
 from cloister.attestation.snp.checks import GUEST_CXL, GUEST_SMT, HOST_SMT, HOST_TIO, UNKNOWN_SETTING
 from cloister.attestation.snp.products import COMPONENTS, ProductLine, TcbVersion
 from cloister.attestation.snp.report import VERSIONS, PlatformBit, PolicyBit, SnpReport

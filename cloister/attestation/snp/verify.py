@@ -12,8 +12,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 
-from cloister.attestation.result import NONE_NAMED, Recorded, Recorder
-from cloister.attestation.roots import Anchor
+from cloister.attestation.result.verdict import NONE_NAMED, Recorded, Recorder
 from cloister.attestation.snp import clouds
 from cloister.attestation.snp.certificates import EndorsementCertificate
 from cloister.attestation.snp.chain import check_period, check_revocation, find_chain, lacks_issuers
@@ -22,6 +21,7 @@ from cloister.attestation.snp.collateral import AmdCollateral
 from cloister.attestation.snp.policy import VMPL, SnpPolicy, check_guest, check_platform, check_tcb
 from cloister.attestation.snp.products import ProductLine
 from cloister.attestation.snp.report import SIGNED_SIZE, SigningKey, SnpReport
+from cloister.attestation.x509.roots import Anchor
 from cloister.attestation.x509.signers import Signers
 
 _MAX_ENDORSEMENTS = 8

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from cloister.attestation.checkinfo import (
+from cloister.attestation.collateral_source import CERTIFICATE, CRL, QE_IDENTITY, TCB_INFO
+from cloister.attestation.result.checkinfo import (
     AGAIN,
     FORGED,
     LOG_ALONE,
@@ -15,7 +16,6 @@ from cloister.attestation.checkinfo import (
     compare,
     missing,
 )
-from cloister.attestation.collateral_source import CERTIFICATE, CRL, QE_IDENTITY, TCB_INFO
 
 _UPDATE = Failure(
     FailureKind.OUTDATED,

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol, Self, TypeVar
 
-from cloister.attestation.result import Recorder
-from cloister.attestation.roots import Anchor
+from cloister.attestation.result.verdict import Recorder
 from cloister.attestation.tdx.certificates import PCK_ISSUERS, PCK_NAME, SIGNER_NAME, Pck
 from cloister.attestation.tdx.policy import TdxPolicy
 from cloister.attestation.tdx.tcb_info import QeIdentity, SignedStatement, TcbInfo
 from cloister.attestation.x509 import crl
 from cloister.attestation.x509.certificate import Certificate, find_path
+from cloister.attestation.x509.roots import Anchor
 from cloister.protocol import canonical
 
 _Statement = TypeVar("_Statement", bound=SignedStatement)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from cloister.attestation.errors import PolicyError
-from cloister.attestation.result import Recorder
+from cloister.attestation.result.verdict import Recorder
 from cloister.attestation.tdx.quote import TdReport
 
 MEMBERS = ("mrtds", "rtmrs", "mr_config_id", "fmspcs", "minimum_tee_tcb_svn", "minimum_tee_tcb_svn2")

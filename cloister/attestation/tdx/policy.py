@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any, Self
 
 from cloister.attestation.errors import PolicyError
-from cloister.attestation.result import Recorder
+from cloister.attestation.result.verdict import Recorder
 from cloister.attestation.tdx.quote import BODY_TD_1_0, BODY_TD_1_5, TdReport
 from cloister.attestation.tdx.tcb_info import TcbStatus
 from cloister.attestation.tdx.tcb_status import Evaluation

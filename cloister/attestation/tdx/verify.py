@@ -13,8 +13,7 @@ from datetime import datetime
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from cloister.attestation.errors import MalformedEvidence
-from cloister.attestation.result import Recorder
-from cloister.attestation.roots import VENDORS, Anchor
+from cloister.attestation.result.verdict import Recorder
 from cloister.attestation.tdx.certificates import Pck
 from cloister.attestation.tdx.checks import REVOKED
 from cloister.attestation.tdx.collateral import (
@@ -34,6 +33,7 @@ from cloister.attestation.tdx.tcb_info import QeIdentity, TcbInfo
 from cloister.attestation.tdx.tcb_status import Evaluation, evaluate, find_module
 from cloister.attestation.x509 import crl
 from cloister.attestation.x509.certificate import Certificate
+from cloister.attestation.x509.roots import VENDORS, Anchor
 from cloister.protocol import canonical
 
 INTEL_ROOT = next(anchor for anchor in VENDORS if anchor.identity_root == "intel")

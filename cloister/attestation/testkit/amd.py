@@ -14,12 +14,12 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
 
 from cloister.attestation.collateral_source import CERTIFICATE, CRL, InMemory
-from cloister.attestation.roots import AMD, Anchor
 from cloister.attestation.snp import extensions, table
 from cloister.attestation.snp.products import CHIP_ID_SIZES, ProductLine, TcbVersion
 from cloister.attestation.snp.report import FIELDS, SIGNED_SIZE, SIZE, SigningKey
 from cloister.attestation.testkit.key_usage import key_usage
 from cloister.attestation.x509.certificate import Certificate
+from cloister.attestation.x509.roots import AMD, Anchor
 
 _HASH = hashes.SHA384()
 _PSS = padding.PSS(padding.MGF1(_HASH), _HASH.digest_size)

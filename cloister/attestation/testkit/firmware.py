@@ -1,6 +1,6 @@
 """A firmware with the tables of OVMF for SEV-SNP and TDX, and nothing that could run.
 
-Sources: ``ovmf.py``, ``snp/launch.py``, ``tdx/launch.py``.
+Sources: ``launch/ovmf.py``, ``launch/snp.py``, ``launch/tdx.py``.
 """
 
 import struct

@@ -22,7 +22,6 @@ from cloister.attestation.gcp.policy import GcpPolicy
 from cloister.attestation.gcp.technology import NON_HOST_INFO, TECHNOLOGY_SNP
 from cloister.attestation.instances import GcpInstance, Instances
 from cloister.attestation.policy.policy import Policy
-from cloister.attestation.roots import GOOGLE_VTPM, Anchor
 from cloister.attestation.snp.policy import TCB_KINDS, SnpPolicy
 from cloister.attestation.tdx.policy import TdxPolicy
 from cloister.attestation.testkit.amd import Processor
@@ -33,6 +32,7 @@ from cloister.attestation.testkit.machine import BOOT_EVENTS, TpmMachine
 from cloister.attestation.testkit.td import Td
 from cloister.attestation.testkit.tpm import RsaTpm, SoftwareTpm
 from cloister.attestation.x509.certificate import Certificate
+from cloister.attestation.x509.roots import GOOGLE_VTPM, Anchor
 
 FIRMWARE = hashlib.sha384(b"Google's firmware").digest()
 """The launch measurement of the simulated firmware with four virtual CPUs, and its MRTD."""

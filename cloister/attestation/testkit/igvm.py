@@ -1,10 +1,10 @@
-"""An IGVM file with the headers that a test gives it (source: ``igvm.py``)."""
+"""An IGVM file with the headers that a test gives it (source: ``launch/igvm.py``)."""
 
 import struct
 import zlib
 from collections.abc import Iterable
 
-from cloister.attestation.igvm import SEV_SNP, TDX
+from cloister.attestation.launch.igvm import SEV_SNP, TDX
 
 PLATFORMS = ((1, SEV_SNP), (2, TDX))
 """Mask and type of the platforms of ``encode_igvm``."""

@@ -19,11 +19,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 
 from cloister.attestation.collateral_source import CERTIFICATE, CRL, QE_IDENTITY, TCB_INFO, InMemory
-from cloister.attestation.roots import INTEL, Anchor
 from cloister.attestation.tdx import quote as layout
 from cloister.attestation.tdx.certificates import PCK_ISSUERS, PCK_NAME, SGX_EXTENSION, SIGNER_NAME
 from cloister.attestation.testkit.key_usage import AUTHORITY, SIGNER, key_usage
 from cloister.attestation.x509.certificate import Certificate
+from cloister.attestation.x509.roots import INTEL, Anchor
 
 ROOT_NAME = "Intel SGX Root CA"
 

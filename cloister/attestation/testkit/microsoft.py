@@ -11,7 +11,6 @@ from cloister.attestation.azure.policy import AzurePolicy, AzureSnpPolicy, Azure
 from cloister.attestation.collateral_source import CRL, CollateralItem
 from cloister.attestation.evidence import Evidence, Platform
 from cloister.attestation.policy.policy import Policy
-from cloister.attestation.roots import Anchor
 from cloister.attestation.snp.policy import TCB_KINDS, SnpPolicy
 from cloister.attestation.tdx.policy import TdxPolicy
 from cloister.attestation.testkit.amd import Processor
@@ -19,6 +18,7 @@ from cloister.attestation.testkit.intel import Intel
 from cloister.attestation.testkit.machine import TpmMachine
 from cloister.attestation.testkit.td import Td
 from cloister.attestation.testkit.tpm import RsaTpm
+from cloister.attestation.x509.roots import Anchor
 from cloister.protocol import canonical
 
 ID_KEY_DIGEST = b"\x31" * 48

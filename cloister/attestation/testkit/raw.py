@@ -8,8 +8,8 @@ from cloister.attestation.evidence import Evidence, Platform
 from cloister.attestation.instances import Instances
 from cloister.attestation.policy.evidence_policy import EvidencePolicy, RawPlatform
 from cloister.attestation.policy.policy import Policy
-from cloister.attestation.raw_kinds import Raw, RawHcl, RawSnp, RawTdx
-from cloister.attestation.raw_tpm import SignedRegisters
+from cloister.attestation.raw.kinds import Raw, RawHcl, RawSnp, RawTdx
+from cloister.attestation.raw.tpm import SignedRegisters
 
 _RAW = {Platform.GCP_SNP: RawPlatform.SEV_SNP, Platform.GCP_TDX: RawPlatform.TDX}
 """What the evidence of a machine at Google is by itself."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
-from cloister.attestation.result import Verdict
+from cloister.attestation.result.verdict import Verdict
 from cloister.cli.shell import show
 from cloister.cli.shell.event_printer import event_printer
 from cloister.client.computation.upload import Uploaded, UploadReport

@@ -7,8 +7,8 @@ from cloister.attestation.azure.hcl import TYPE_SNP, HclReport
 from cloister.attestation.collateral_source import CollateralItem
 from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.evidence import Evidence, Platform
-from cloister.attestation.raw_kinds import Raw, RawHcl, RawSnp, RawTdx
-from cloister.attestation.raw_tpm import RawTpm
+from cloister.attestation.raw.kinds import Raw, RawHcl, RawSnp, RawTdx
+from cloister.attestation.raw.tpm import RawTpm
 from cloister.attestation.snp.certificates import EndorsementCertificate, is_endorsement
 from cloister.attestation.snp.products import ProductLine
 from cloister.attestation.snp.report import SigningKey, SnpReport

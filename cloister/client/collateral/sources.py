@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from cloister.attestation.collateral.issuers import amd_issuers
 from cloister.attestation.collateral_source import CERTIFICATE, Collateral, InMemory, Origin
 from cloister.attestation.evidence import Evidence
-from cloister.attestation.raw_kinds import Raw
+from cloister.attestation.raw.kinds import Raw
 from cloister.client.collateral.evidence_requests import Services, requests_for
 from cloister.client.collateral.network import VendorServices
 

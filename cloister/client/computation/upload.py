@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from cloister.attestation.result import Verdict
+from cloister.attestation.result.verdict import Verdict
 from cloister.client.computation.algorithm_files import find_bundle, find_files, program_of
 from cloister.client.computation.asset import LocalAsset, check_asset, dataset_of
 from cloister.client.computation.asset_upload import Uploaded, upload_asset

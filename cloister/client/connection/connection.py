@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from cloister.attestation.evidence import Evidence
-from cloister.attestation.result import Verdict
+from cloister.attestation.result.verdict import Verdict
 from cloister.client.connection import refusal
 from cloister.client.connection.binding import bind
 from cloister.client.connection.channel import close_channel

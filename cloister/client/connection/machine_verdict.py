@@ -5,7 +5,7 @@ from pathlib import Path
 
 from cloister import userfile
 from cloister.attestation.evidence import Evidence
-from cloister.attestation.result import Check, Verdict
+from cloister.attestation.result.verdict import Check, Verdict
 from cloister.client.connection.opening import Target, attest
 from cloister.client.evidence.ear import sign_ear
 from cloister.client.evidence.explanation import Explanation

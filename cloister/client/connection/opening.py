@@ -18,7 +18,7 @@ from cloister import endpoint
 from cloister.attestation.binding import SessionBinding
 from cloister.attestation.evidence import Evidence
 from cloister.attestation.policy.policy import Policy
-from cloister.attestation.result import Verdict
+from cloister.attestation.result.verdict import Verdict
 from cloister.attestation.verifier import SessionPurpose, verify
 from cloister.client.collateral.sources import CollateralSources
 from cloister.client.connection import refusal, unary

@@ -12,8 +12,8 @@ import json
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, utils
 
 from cloister.attestation.ear import ear_claims
-from cloister.attestation.raw_verdict import RawVerdict
-from cloister.attestation.result import Verdict
+from cloister.attestation.raw.verdict import RawVerdict
+from cloister.attestation.result.verdict import Verdict
 from cloister.client.files.keys import Key
 
 _ECDSA = {"secp256r1": ("ES256", 32), "secp384r1": ("ES384", 48)}

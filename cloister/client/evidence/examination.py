@@ -8,18 +8,18 @@ from pathlib import Path
 from cloister.attestation.collateral_source import CERTIFICATE, Collateral
 from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.evidence import Evidence
-from cloister.attestation.outcomes import Check, advice, failed_names, lacking
 from cloister.attestation.policy.document import not_for_evidence, not_for_sessions
 from cloister.attestation.policy.either import AnyPolicy
 from cloister.attestation.policy.policy import Policy
-from cloister.attestation.raw_evidence import verify_raw
-from cloister.attestation.raw_kinds import Raw, RawHcl
-from cloister.attestation.raw_log import RawLog
-from cloister.attestation.raw_tpm import RawTpm
-from cloister.attestation.raw_verdict import RawVerdict
-from cloister.attestation.result import Verdict
-from cloister.attestation.roots import VENDORS, Anchor
+from cloister.attestation.raw.kinds import Raw, RawHcl
+from cloister.attestation.raw.log import RawLog
+from cloister.attestation.raw.tpm import RawTpm
+from cloister.attestation.raw.verdict import RawVerdict
+from cloister.attestation.raw.verifier import verify_raw
+from cloister.attestation.result.outcomes import Check, advice, failed_names, lacking
+from cloister.attestation.result.verdict import Verdict
 from cloister.attestation.verifier import RecordingPurpose, verify
+from cloister.attestation.x509.roots import VENDORS, Anchor
 from cloister.client.collateral.evidence_requests import requests_for
 from cloister.client.collateral.sources import CollateralSources
 from cloister.client.evidence.ear import sign_ear

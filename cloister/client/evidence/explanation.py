@@ -8,8 +8,8 @@ from cloister import userfile
 from cloister.attestation.diagnosis.explain import Explainable, explained
 from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.evidence import Evidence
-from cloister.attestation.firmware import MAX_SIZE, Firmware
-from cloister.attestation.raw_kinds import Raw, logs_of
+from cloister.attestation.launch.firmware import MAX_SIZE, Firmware
+from cloister.attestation.raw.kinds import Raw, logs_of
 from cloister.client.files.image_file import load_image
 from cloister.errors import InputError
 from cloister.protocol.imagemanifest import ImageManifest

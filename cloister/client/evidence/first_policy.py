@@ -15,9 +15,9 @@ from cloister.attestation.first_policy.placeholders import Placeholder, placehol
 from cloister.attestation.first_policy.strict import explain
 from cloister.attestation.policy.either import AnyPolicy
 from cloister.attestation.policy.policy import Policy
-from cloister.attestation.raw_kinds import Raw
-from cloister.attestation.result import Check
-from cloister.attestation.roots import VENDORS, Anchor
+from cloister.attestation.raw.kinds import Raw
+from cloister.attestation.result.verdict import Check
+from cloister.attestation.x509.roots import VENDORS, Anchor
 from cloister.client.collateral.sources import CollateralSources
 from cloister.client.evidence import policy_file
 from cloister.client.evidence.evidence_files.loading import load

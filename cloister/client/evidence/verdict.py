@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 
 from cloister.attestation.collateral_source import CACHE, CALLER, EVIDENCE, FILE, NETWORK, PACKAGE
-from cloister.attestation.raw_kinds import Judged
-from cloister.attestation.raw_verdict import NO_ROOT, RawVerdict
-from cloister.attestation.result import Check, CheckOutcome, Verdict, failed_names
+from cloister.attestation.raw.kinds import Judged
+from cloister.attestation.raw.verdict import NO_ROOT, RawVerdict
+from cloister.attestation.result.verdict import Check, CheckOutcome, Verdict, failed_names
 from cloister.client.html.fragment import fragment
 from cloister.client.html.parts import Facts, Sentences, TextTable
 from cloister.protocol import text

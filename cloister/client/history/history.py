@@ -12,7 +12,7 @@ from typing import Any
 
 from cloister.attestation.collateral_source import STATEMENT, Collateral
 from cloister.attestation.policy.policy import Policy
-from cloister.attestation.result import Verdict
+from cloister.attestation.result.verdict import Verdict
 from cloister.client.files import state
 from cloister.client.files.differences import differences
 from cloister.client.files.keys import Key

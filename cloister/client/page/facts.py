@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from cloister.attestation.result import Verdict
+from cloister.attestation.result.verdict import Verdict
 from cloister.client.page.machines import WatchedMachine
 from cloister.protocol.signingkey import key_id
 from cloister.units import format_size

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from cloister.attestation.result import Verdict
+from cloister.attestation.result.verdict import Verdict
 from cloister.client.page.machines import WatchedMachine
 from cloister.protocol.manifest import Manifest
 from cloister.protocol.signingkey import key_id

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from cloister.attestation.result import Verdict
+from cloister.attestation.result.verdict import Verdict
 from cloister.client.computation.events import EventReader
 from cloister.client.computation.status import ComputationStatus, fetch_status
 from cloister.client.computation.timeline import key_names

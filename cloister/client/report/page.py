@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cloister import userfile
-from cloister.attestation.result import Verdict
+from cloister.attestation.result.verdict import Verdict
 from cloister.client.computation.timeline import Timeline, timeline_table
 from cloister.client.html import templates
 from cloister.client.html.parts import TextTable

@@ -8,7 +8,7 @@ from typing import Any
 from cloister import userfile
 from cloister.attestation.evidence import MAX_JSON, Evidence
 from cloister.attestation.policy.policy import Policy
-from cloister.attestation.result import Verdict
+from cloister.attestation.result.verdict import Verdict
 from cloister.attestation.verifier import RecordingPurpose, verify
 from cloister.client.collateral.sources import CollateralSources
 from cloister.client.evidence.verdict import check_table

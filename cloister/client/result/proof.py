@@ -18,7 +18,7 @@ from cloister import userfile
 from cloister.attestation.collateral_source import Collateral
 from cloister.attestation.evidence import Evidence
 from cloister.attestation.policy.policy import Policy
-from cloister.attestation.result import Verdict
+from cloister.attestation.result.verdict import Verdict
 from cloister.attestation.verifier import ReceiptPurpose, verify
 from cloister.client.collateral.sources import CollateralSources
 from cloister.client.computation.review import rollback

@@ -2,7 +2,7 @@
 
 import datetime
 
-from cloister.attestation.result import Verdict
+from cloister.attestation.result.verdict import Verdict
 from cloister.client.computation.upload import UploadReport, Uploads, upload_assets
 from cloister.client.connection.connection import Connection
 from cloister.client.rules.rule import StandingRule

@@ -7,7 +7,7 @@ from typing import Any
 
 from cloister import userfile
 from cloister.attestation.policy.policy import Policy
-from cloister.attestation.result import Verdict
+from cloister.attestation.result.verdict import Verdict
 from cloister.client.collateral.sources import CollateralSources
 from cloister.client.files.keys import Key
 from cloister.client.result.audit import audit_log

@@ -37,8 +37,7 @@ from cloister.attestation.collateral_source import CERTIFICATE, CRL, LAUNCH_ENDO
 from cloister.attestation.errors import TpmError
 from cloister.attestation.evidence import Evidence, Platform
 from cloister.attestation.policy.policy import Policy
-from cloister.attestation.result import Verdict
-from cloister.attestation.roots import Anchor
+from cloister.attestation.result.verdict import Verdict
 from cloister.attestation.snp.table import CertificateTable
 from cloister.attestation.testkit import (
     Authority,
@@ -58,6 +57,7 @@ from cloister.attestation.testkit.td import encode_ccel
 from cloister.attestation.tpm import commands, structures
 from cloister.attestation.tpm.eventlog import EV_NO_ACTION
 from cloister.attestation.verifier import ReceiptPurpose, SessionPurpose, verify
+from cloister.attestation.x509.roots import Anchor
 from cloister.client.connection.opening import Target, attest
 from cloister.endpoint import Address
 from cloister.protocol import receipt

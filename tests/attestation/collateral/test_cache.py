@@ -9,8 +9,8 @@ import pytest
 from cloister.attestation.collateral.cache import VerificationCache
 from cloister.attestation.collateral_source import CERTIFICATE, CRL, InMemory
 from cloister.attestation.errors import MalformedEvidence
-from cloister.attestation.raw_evidence import RawSnp, RawTdx, verify_raw
-from cloister.attestation.result import Verdict
+from cloister.attestation.raw.verifier import RawSnp, RawTdx, verify_raw
+from cloister.attestation.result.verdict import Verdict
 from cloister.attestation.testkit import Amd, Processor, SnpMachine, Td, evidence_policy
 from tests.attestation.clouds import AT, BINDING, MANIFEST, Case
 from tests.attestation.platforms import test_sev_snp, test_tdx

@@ -11,15 +11,15 @@ import pytest
 from cloister.attestation.collateral.issuers import amd_issuers
 from cloister.attestation.collateral_source import CERTIFICATE, COLLATERAL_KINDS, CRL, InMemory
 from cloister.attestation.policy.evidence_policy import EvidencePolicy, RawPlatform
-from cloister.attestation.raw_evidence import RawSnp, verify_raw
-from cloister.attestation.result import CheckOutcome
-from cloister.attestation.roots import AMD, VENDORS
+from cloister.attestation.raw.verifier import RawSnp, verify_raw
+from cloister.attestation.result.verdict import CheckOutcome
 from cloister.attestation.snp.policy import TCB_KINDS, SnpPolicy
 from cloister.attestation.snp.products import COMPONENTS, ProductLine, TcbVersion
 from cloister.attestation.testkit import Processor
 from cloister.attestation.testkit.amd import Amd
 from cloister.attestation.x509 import pem
 from cloister.attestation.x509.certificate import Certificate, find_path
+from cloister.attestation.x509.roots import AMD, VENDORS
 from tests.shared_files import VECTORS
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs" / "attestation.md").read_text()

@@ -21,8 +21,8 @@ from cloister.attestation.collateral_source import (
 )
 from cloister.attestation.errors import CollateralError
 from cloister.attestation.evidence import Evidence
-from cloister.attestation.raw_evidence import RawSnp, RawTdx, RawVerdict, verify_raw
-from cloister.attestation.result import Skipped, Verdict
+from cloister.attestation.raw.verifier import RawSnp, RawTdx, RawVerdict, verify_raw
+from cloister.attestation.result.verdict import Skipped, Verdict
 from cloister.attestation.testkit import LocalMachine, SnpMachine, Td, evidence_policy
 from cloister.attestation.verifier import SessionPurpose, verify
 from cloister.attestation.x509.certificate import Certificate

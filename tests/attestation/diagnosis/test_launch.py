@@ -7,13 +7,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from cloister.attestation.cause import Likely
-from cloister.attestation.diagnosis.explain import explained
+from cloister.attestation.diagnosis.explain import EventLogs, explained
 from cloister.attestation.diagnosis.launch import explain_mrtd
 from cloister.attestation.errors import MalformedEvidence
-from cloister.attestation.firmware import Firmware
-from cloister.attestation.raw_log import EventLogs
-from cloister.attestation.snp.launch import MODELS, KernelHashes, OvmfFirmware, replay
+from cloister.attestation.launch.firmware import Firmware
+from cloister.attestation.launch.snp import MODELS, KernelHashes, OvmfFirmware, replay
+from cloister.attestation.result.cause import Likely
 from cloister.attestation.testkit import Processor, SnpMachine
 from cloister.attestation.testkit.firmware import GUIDS, SECTIONS, TD_SECTIONS, encode_firmware
 from cloister.attestation.testkit.igvm import encode_igvm, page, platform

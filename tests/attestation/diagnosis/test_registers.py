@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import pytest
 
-from cloister.attestation.cause import Likely
 from cloister.attestation.diagnosis.explain import explained
-from cloister.attestation.result import Verdict
+from cloister.attestation.result.cause import Likely
+from cloister.attestation.result.verdict import Verdict
 from cloister.attestation.testkit import BootEvent, LocalMachine, Td
 from cloister.protocol import schema
 from cloister.protocol.canonical import FormatError

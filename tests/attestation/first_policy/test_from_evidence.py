@@ -17,13 +17,13 @@ from cloister.attestation.first_policy.from_manifest import AdoptedValue
 from cloister.attestation.first_policy.strict import STRICT, explain
 from cloister.attestation.policy.images import ImageReference
 from cloister.attestation.policy.policy import Policy
-from cloister.attestation.roots import VENDORS, Anchor
 from cloister.attestation.snp.report import SigningKey
 from cloister.attestation.tdx.policy import TdxPolicy
 from cloister.attestation.testkit import LocalMachine, Processor, RsaTpm, SnpMachine, Td
 from cloister.attestation.testkit.google import GcpSnpMachine, GcpTd
 from cloister.attestation.testkit.microsoft import AzureSnpMachine, AzureTdxMachine
 from cloister.attestation.verifier import SessionPurpose, verify
+from cloister.attestation.x509.roots import VENDORS, Anchor
 from cloister.errors import ProofError
 from cloister.protocol.imagemanifest import ImageManifest
 

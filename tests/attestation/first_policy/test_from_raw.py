@@ -12,8 +12,7 @@ from cloister.attestation.collateral_source import CERTIFICATE, CRL, InMemory
 from cloister.attestation.first_policy.from_raw import policy_from_raw
 from cloister.attestation.policy.either import parse_policy
 from cloister.attestation.policy.evidence_policy import EvidencePolicy, RawPlatform
-from cloister.attestation.raw_evidence import Raw, RawHcl, RawSnp, RawTdx, verify_raw
-from cloister.attestation.roots import VENDORS, Anchor
+from cloister.attestation.raw.verifier import Raw, RawHcl, RawSnp, RawTdx, verify_raw
 from cloister.attestation.snp.report import SigningKey
 from cloister.attestation.tdx.tcb_info import TcbStatus
 from cloister.attestation.testkit import (
@@ -25,6 +24,7 @@ from cloister.attestation.testkit import (
     Td,
     bare,
 )
+from cloister.attestation.x509.roots import VENDORS, Anchor
 from cloister.errors import ProofError
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -13,9 +13,9 @@ from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.gcp.certificates import InstanceInfo
 from cloister.attestation.gcp.endorsement import MAX_SIZE, LaunchEndorsement, SnpFirmware, TdxFirmware
 from cloister.attestation.instances import GcpInstance
-from cloister.attestation.roots import GOOGLE_VTPM, VENDORS
 from cloister.attestation.testkit.google import FIRMWARE, MACHINE, SVN, Google, instance_info
 from cloister.attestation.x509.certificate import Certificate, find_path, issuers_among
+from cloister.attestation.x509.roots import GOOGLE_VTPM, VENDORS
 from tests.attestation.clouds import AT, recorded
 from tests.attestation.flips import flipped
 

@@ -30,8 +30,7 @@ from cloister.attestation.instances import Instances
 from cloister.attestation.platforms.vtpm import check_signed_quote
 from cloister.attestation.policy.images import ImageReference
 from cloister.attestation.policy.policy import ConfigurationPolicy, Policy
-from cloister.attestation.result import Check, CheckOutcome, Recorder
-from cloister.attestation.roots import AMD, AZURE_VTPM, MICROSOFT_PARAVISOR, VENDORS, Anchor
+from cloister.attestation.result.verdict import Check, CheckOutcome, Recorder
 from cloister.attestation.snp.checks import SNP_NAMES
 from cloister.attestation.snp.collateral import AmdCollateral
 from cloister.attestation.snp.policy import TCB_KINDS, SnpPolicy
@@ -56,6 +55,7 @@ from cloister.attestation.testkit import (
 from cloister.attestation.testkit.microsoft import GUEST_SVN, ID_KEY_DIGEST, VM_ID
 from cloister.attestation.tpm import structures
 from cloister.attestation.tpm.rsa import RsaPublic, RsaSignature
+from cloister.attestation.x509.roots import AMD, AZURE_VTPM, MICROSOFT_PARAVISOR, VENDORS, Anchor
 from cloister.client.collateral import folder
 from cloister.protocol import canonical, schema, transcript
 from tests.attestation.clouds import (

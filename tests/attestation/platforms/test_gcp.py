@@ -19,8 +19,7 @@ from cloister.attestation.gcp.technology import check_technology
 from cloister.attestation.instances import GcpInstance, Instances
 from cloister.attestation.platforms import vtpm
 from cloister.attestation.policy.policy import Policy
-from cloister.attestation.result import CheckOutcome, Recorder
-from cloister.attestation.roots import AMD, GOOGLE_VTPM, VENDORS
+from cloister.attestation.result.verdict import CheckOutcome, Recorder
 from cloister.attestation.snp.checks import SNP_NAMES
 from cloister.attestation.tdx.checks import TDX_NAMES
 from cloister.attestation.testkit import (
@@ -37,6 +36,7 @@ from cloister.attestation.testkit.td import encode_ccel
 from cloister.attestation.tpm import structures
 from cloister.attestation.tpm.eventlog import EV_NO_ACTION, EventLog
 from cloister.attestation.tpm.rsa import RsaPublic, RsaSignature
+from cloister.attestation.x509.roots import AMD, GOOGLE_VTPM, VENDORS
 from cloister.protocol import canonical, schema
 from tests.attestation.clouds import (
     AT,

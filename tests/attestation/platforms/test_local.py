@@ -20,7 +20,7 @@ from cloister.attestation.errors import MalformedEvidence, PolicyError
 from cloister.attestation.evidence import Evidence, Platform
 from cloister.attestation.policy.images import ImageReference
 from cloister.attestation.policy.policy import LocalPolicy, Policy
-from cloister.attestation.result import CheckOutcome, Verdict
+from cloister.attestation.result.verdict import CheckOutcome, Verdict
 from cloister.attestation.snp.policy import TCB_KINDS, SnpPolicy
 from cloister.attestation.snp.products import ProductLine, TcbVersion
 from cloister.attestation.testkit import Authority, BootEvent, LocalMachine, SoftwareTpm, encode_event_log

@@ -12,8 +12,7 @@ from cloister.attestation.checks import CHECKS_OF
 from cloister.attestation.collateral_source import CERTIFICATE, CRL, InMemory
 from cloister.attestation.evidence import Evidence
 from cloister.attestation.instances import Instances
-from cloister.attestation.result import CheckOutcome, Verdict
-from cloister.attestation.roots import VENDORS
+from cloister.attestation.result.verdict import CheckOutcome, Verdict
 from cloister.attestation.snp.policy import TCB_KINDS
 from cloister.attestation.snp.products import ProductLine, TcbVersion
 from cloister.attestation.snp.report import PlatformBit, PolicyBit, SigningKey
@@ -21,6 +20,7 @@ from cloister.attestation.snp.table import CRL as CRL_GUID
 from cloister.attestation.snp.table import CertificateTable
 from cloister.attestation.testkit import Amd, LocalMachine, Processor, SnpMachine
 from cloister.attestation.tpm.runtimelog import Measurement, MeasurementKind
+from cloister.attestation.x509.roots import VENDORS
 from cloister.protocol import schema
 from tests.attestation import image_statements
 from tests.attestation.clouds import AT, BINDING, MANIFEST, OTHER, OTHER_384, RECEIPT, SESSION, Case, names

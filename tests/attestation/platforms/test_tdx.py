@@ -17,9 +17,8 @@ from cloister.attestation.errors import MalformedEvidence, PolicyError
 from cloister.attestation.evidence import Evidence, Platform
 from cloister.attestation.instances import Instances
 from cloister.attestation.policy.policy import Policy
-from cloister.attestation.raw_evidence import RawTdx, verify_raw
-from cloister.attestation.result import CheckOutcome, Verdict
-from cloister.attestation.roots import Anchor
+from cloister.attestation.raw.verifier import RawTdx, verify_raw
+from cloister.attestation.result.verdict import CheckOutcome, Verdict
 from cloister.attestation.tdx.certificates import PCK_ISSUERS, PCK_NAME, SIGNER_NAME
 from cloister.attestation.tdx.policy import TdxPolicy
 from cloister.attestation.tdx.tcb_info import TcbStatus
@@ -28,6 +27,7 @@ from cloister.attestation.testkit.intel import ROOT_NAME, certify
 from cloister.attestation.tpm.runtimelog import Measurement, MeasurementKind
 from cloister.attestation.verifier import ReceiptPurpose, SessionPurpose, verify
 from cloister.attestation.x509.certificate import Certificate
+from cloister.attestation.x509.roots import Anchor
 from cloister.protocol import canonical, schema
 from tests.attestation import image_statements
 from tests.attestation.wording import require_words

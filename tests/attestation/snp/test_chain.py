@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from cloister.attestation.checks import CHECKS
 from cloister.attestation.collateral_source import CERTIFICATE
-from cloister.attestation.result import CheckOutcome, Recorder
+from cloister.attestation.result.verdict import CheckOutcome, Recorder
 from cloister.attestation.snp.certificates import EndorsementCertificate, is_endorsement
 from cloister.attestation.snp.chain import check_period, check_revocation, find_chain
 from cloister.attestation.snp.policy import TCB_KINDS, SnpPolicy

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from cloister.attestation.checks import CHECKS
 from cloister.attestation.errors import MalformedEvidence
-from cloister.attestation.result import CheckOutcome, Recorder
+from cloister.attestation.result.verdict import CheckOutcome, Recorder
 from cloister.attestation.snp.certificates import EndorsementCertificate, is_endorsement
 from cloister.attestation.snp.checks import SNP_NAMES
 from cloister.attestation.snp.collateral import AmdCollateral

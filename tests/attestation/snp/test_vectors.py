@@ -7,8 +7,7 @@ import pytest
 
 from cloister.attestation.checks import CHECKS
 from cloister.attestation.errors import MalformedEvidence
-from cloister.attestation.result import Check, CheckOutcome, Recorder
-from cloister.attestation.roots import AMD, VENDORS
+from cloister.attestation.result.verdict import Check, CheckOutcome, Recorder
 from cloister.attestation.snp.checks import SNP_NAMES
 from cloister.attestation.snp.collateral import AmdCollateral
 from cloister.attestation.snp.policy import TCB_KINDS, SnpPolicy
@@ -16,6 +15,7 @@ from cloister.attestation.snp.products import COMPONENTS, ProductLine, TcbVersio
 from cloister.attestation.snp.report import SIGNED_SIZE, SIZE, SnpReport
 from cloister.attestation.snp.verify import check_report
 from cloister.attestation.x509.certificate import Certificate, find_path
+from cloister.attestation.x509.roots import AMD, VENDORS
 from tests.shared_files import VECTORS
 
 pytestmark = pytest.mark.skipif(not VECTORS.is_dir(), reason="../shared/vectors is absent: evidence of real machines")

@@ -13,7 +13,7 @@ from cloister.attestation.checks import CHECKS
 from cloister.attestation.collateral.usable import UsableCollateral
 from cloister.attestation.collateral_source import CRL, QE_IDENTITY, TCB_INFO
 from cloister.attestation.errors import MalformedEvidence
-from cloister.attestation.result import CheckOutcome, Recorder
+from cloister.attestation.result.verdict import CheckOutcome, Recorder
 from cloister.attestation.tdx.certificates import Pck
 from cloister.attestation.tdx.checks import TDX_NAMES
 from cloister.attestation.tdx.collateral import IntelCollateral, pck_path, signer_path

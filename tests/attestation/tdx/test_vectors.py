@@ -9,8 +9,7 @@ import pytest
 from cloister.attestation.checks import CHECKS
 from cloister.attestation.collateral.usable import UsableCollateral
 from cloister.attestation.collateral_source import CERTIFICATE, CRL, QE_IDENTITY, TCB_INFO, InMemory
-from cloister.attestation.result import Check, CheckOutcome, Recorder
-from cloister.attestation.roots import INTEL, VENDORS
+from cloister.attestation.result.verdict import Check, CheckOutcome, Recorder
 from cloister.attestation.tdx.checks import TDX_NAMES
 from cloister.attestation.tdx.collateral import IntelCollateral
 from cloister.attestation.tdx.policy import TdxPolicy
@@ -21,6 +20,7 @@ from cloister.attestation.tpm.ccel import Ccel
 from cloister.attestation.x509 import pem
 from cloister.attestation.x509.certificate import Certificate
 from cloister.attestation.x509.crl import RevocationList
+from cloister.attestation.x509.roots import INTEL, VENDORS
 from tests.shared_files import VECTORS
 
 TDX = VECTORS / "tdx"

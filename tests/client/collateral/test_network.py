@@ -12,7 +12,7 @@ from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 
 from cloister.attestation.binding import SessionBinding
 from cloister.attestation.collateral_source import CERTIFICATE, CRL, LAUNCH_ENDORSEMENT, QE_IDENTITY, TCB_INFO
-from cloister.attestation.raw_evidence import RawSnp
+from cloister.attestation.raw.verifier import RawSnp
 from cloister.attestation.snp.products import ProductLine, TcbVersion
 from cloister.attestation.testkit import Processor, RsaTpm
 from cloister.attestation.testkit.google import GcpSnpMachine

@@ -15,9 +15,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from cloister.attestation.collateral_source import CERTIFICATE, CRL
-from cloister.attestation.raw_kinds import RawHcl, RawSnp, RawTdx
-from cloister.attestation.raw_log import RawLog
-from cloister.attestation.raw_tpm import RawTpm, TpmKey
+from cloister.attestation.raw.kinds import RawHcl, RawSnp, RawTdx
+from cloister.attestation.raw.log import RawLog
+from cloister.attestation.raw.tpm import RawTpm, TpmKey
 from cloister.attestation.testkit.event_log import BootEvent, encode_event_log
 from cloister.attestation.testkit.microsoft import encode_hcl_report
 from cloister.attestation.tpm.eventlog import EV_NO_ACTION

@@ -13,11 +13,11 @@ import pytest
 from cloister.attestation.binding import SessionBinding
 from cloister.attestation.collateral_source import InMemory
 from cloister.attestation.policy.either import AnyPolicy
-from cloister.attestation.raw_evidence import RawVerdict
-from cloister.attestation.result import CheckOutcome, Verdict
-from cloister.attestation.roots import VENDORS, Anchor
+from cloister.attestation.raw.verifier import RawVerdict
+from cloister.attestation.result.verdict import CheckOutcome, Verdict
 from cloister.attestation.testkit import LocalMachine, SnpMachine, Td, evidence_policy
 from cloister.attestation.testkit.microsoft import AzureSnpMachine, AzureTdxMachine
+from cloister.attestation.x509.roots import VENDORS, Anchor
 from cloister.client.collateral.evidence_requests import Services
 from cloister.client.collateral.folder import load_collateral
 from cloister.client.collateral.network import VendorServices

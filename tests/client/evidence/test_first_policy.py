@@ -17,14 +17,14 @@ from cloister.attestation.first_policy.placeholders import NO_KEY, NO_VERSION, p
 from cloister.attestation.gcp.policy import GcpPolicy
 from cloister.attestation.instances import Instances
 from cloister.attestation.policy.policy import Policy
-from cloister.attestation.result import Verdict
-from cloister.attestation.roots import Anchor
+from cloister.attestation.result.verdict import Verdict
 from cloister.attestation.snp.policy import SnpPolicy
 from cloister.attestation.tdx.policy import TdxPolicy
 from cloister.attestation.testkit import RsaTpm, SnpMachine, Td
 from cloister.attestation.testkit.google import GcpSnpMachine, GcpTd
 from cloister.attestation.testkit.microsoft import AzureSnpMachine, AzureTdxMachine
 from cloister.attestation.verifier import SessionPurpose, verify
+from cloister.attestation.x509.roots import Anchor
 from cloister.client.evidence.first_policy import policy_from_evidence, start_policy
 from cloister.client.evidence.policy_file import load_policy, save_policy
 from cloister.protocol import signingkey

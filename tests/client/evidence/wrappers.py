@@ -11,8 +11,8 @@ from typing import Any
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from cloister.attestation.binding import SessionBinding
-from cloister.attestation.raw_kinds import Raw, RawHcl, RawSnp, RawTdx
-from cloister.attestation.raw_tpm import RawTpm, SignedRegisters, TpmKey
+from cloister.attestation.raw.kinds import Raw, RawHcl, RawSnp, RawTdx
+from cloister.attestation.raw.tpm import RawTpm, SignedRegisters, TpmKey
 from cloister.attestation.snp.products import ProductLine
 from cloister.attestation.snp.report import SnpReport
 from cloister.attestation.testkit import (

@@ -10,8 +10,8 @@ from google.protobuf.message import Message
 from cloister import client
 from cloister.attestation.first_policy.from_manifest import AdoptedValue
 from cloister.attestation.first_policy.placeholders import Placeholder
-from cloister.attestation.raw_evidence import RawVerdict
-from cloister.attestation.result import Skipped
+from cloister.attestation.raw.verifier import RawVerdict
+from cloister.attestation.result.verdict import Skipped
 from cloister.client.html.parts import MAX_OUTPUT, MAX_ROWS
 from cloister.client.party.machine_events import MachineEvents
 from cloister.protocol.manifest import Asset

@@ -4,7 +4,7 @@ import dataclasses
 import datetime
 import time
 
-from cloister.attestation.result import Check, CheckOutcome, Claims, Verdict
+from cloister.attestation.result.verdict import Check, CheckOutcome, Claims, Verdict
 from cloister.client.computation.status import ComputationStatus
 from cloister.client.connection.session import Bound
 from cloister.client.page.machines import ManifestCopy, WatchedMachine, machines_of

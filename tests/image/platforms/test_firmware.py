@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cloister.attestation.snp.launch import MODELS
+from cloister.attestation.launch.snp import MODELS
 from cloister.attestation.testkit.firmware import SECTIONS, TD_SECTIONS, encode_firmware
 from cloister.attestation.testkit.igvm import context, data_offset, encode_igvm, page, platform
 from cloister.attestation.tpm.ccel import Ccel

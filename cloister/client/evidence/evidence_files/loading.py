@@ -7,7 +7,7 @@ from cloister import userfile
 from cloister.attestation.collateral_source import InMemory
 from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.evidence import Evidence
-from cloister.attestation.raw_kinds import Raw
+from cloister.attestation.raw.kinds import Raw
 from cloister.client.collateral import content
 from cloister.client.collateral.folder import ENDORSEMENT
 from cloister.client.evidence.attestation_results import kind_of_result

@@ -9,9 +9,9 @@ from typing import Any
 from cloister.attestation.azure.hcl import TYPE_TDX, HclReport
 from cloister.attestation.collateral_source import CERTIFICATE, CollateralItem, InMemory
 from cloister.attestation.evidence import Evidence
-from cloister.attestation.raw_kinds import Raw, RawHcl, RawSnp, RawTdx
-from cloister.attestation.raw_log import RawLog
-from cloister.attestation.raw_tpm import RawTpm, SignedRegisters, TpmKey, fingerprint
+from cloister.attestation.raw.kinds import Raw, RawHcl, RawSnp, RawTdx
+from cloister.attestation.raw.log import RawLog
+from cloister.attestation.raw.tpm import RawTpm, SignedRegisters, TpmKey, fingerprint
 from cloister.attestation.tpm.structures import Attest
 from cloister.client.collateral.content import PEM
 from cloister.client.collateral.folder import collect

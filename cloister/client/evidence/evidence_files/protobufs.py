@@ -5,7 +5,7 @@ report is restated there field by field, so its bytes are made again, and the si
 """
 
 from cloister.attestation.errors import MalformedEvidence
-from cloister.attestation.protobuf import Message
+from cloister.attestation.gcp.protobuf import Message
 from cloister.attestation.snp.report import FIELDS, SIZE, SnpReport
 from cloister.attestation.tpm.structures import ALG_SHA256, PCR_COUNT
 from cloister.client.collateral import content

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa, utils
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 
 from cloister.attestation.errors import MalformedEvidence
-from cloister.attestation.raw_tpm import TpmKey
+from cloister.attestation.raw.tpm import TpmKey
 from cloister.attestation.reader import Reader
 from cloister.attestation.tpm.rsa import ALG_RSA, RsaPublic, RsaSignature
 from cloister.attestation.tpm.structures import (

@@ -11,15 +11,14 @@ import pytest
 from cloister.attestation.binding import SessionBinding
 from cloister.attestation.collateral_source import CERTIFICATE, CRL, InMemory
 from cloister.attestation.errors import MalformedEvidence
-from cloister.attestation.outcomes import advice
 from cloister.attestation.policy.evidence_policy import EvidencePolicy, RawPlatform
-from cloister.attestation.raw_evidence import verify_raw
-from cloister.attestation.raw_kinds import Raw, RawHcl, RawSnp, RawTdx
-from cloister.attestation.raw_log import RawLog
-from cloister.attestation.raw_tpm import RawTpm, SignedRegisters, TpmKey
-from cloister.attestation.raw_verdict import RawVerdict
-from cloister.attestation.result import CheckOutcome
-from cloister.attestation.roots import VENDORS, Anchor
+from cloister.attestation.raw.kinds import Raw, RawHcl, RawSnp, RawTdx
+from cloister.attestation.raw.log import RawLog
+from cloister.attestation.raw.tpm import RawTpm, SignedRegisters, TpmKey
+from cloister.attestation.raw.verdict import RawVerdict
+from cloister.attestation.raw.verifier import verify_raw
+from cloister.attestation.result.outcomes import advice
+from cloister.attestation.result.verdict import CheckOutcome
 from cloister.attestation.testkit import (
     AzureSnpMachine,
     AzureTdxMachine,
@@ -37,6 +36,7 @@ from cloister.attestation.testkit.machine import BOOT_EVENTS
 from cloister.attestation.testkit.raw import bare, evidence_policy
 from cloister.attestation.tpm import structures
 from cloister.attestation.tpm.eventlog import EventLog
+from cloister.attestation.x509.roots import VENDORS, Anchor
 from cloister.protocol import schema
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from cloister.attestation.checkinfo import CheckInfo, Failure, FailureKind
+from cloister.attestation.result.checkinfo import CheckInfo, Failure, FailureKind
 
 _MAX_NAMES = 6
 

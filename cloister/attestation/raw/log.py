@@ -10,14 +10,6 @@ _SHOWN = 64
 
 
 @dataclass(frozen=True)
-class EventLogs:
-    """The logs that came with raw evidence: a TPM's and a TD's, None where there was none."""
-
-    boot_event_log: bytes | None = None
-    ccel: bytes | None = None
-
-
-@dataclass(frozen=True)
 class RawLog:
     """A log alone: a TD's (CCEL) or a TCG boot event log, with or without the filling of its area."""
 

@@ -3,8 +3,8 @@
 import hashlib
 from collections.abc import Mapping
 
-from cloister.attestation.checkinfo import CheckInfo, Failure, FailureKind
-from cloister.attestation.result import Recorder
+from cloister.attestation.result.checkinfo import CheckInfo, Failure, FailureKind
+from cloister.attestation.result.verdict import Recorder
 
 UNSIGNED, PREIMAGE = "unsigned-bytes", "preimage"
 

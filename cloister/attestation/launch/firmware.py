@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Self, TypeVar
 
-from cloister.attestation import igvm
 from cloister.attestation.errors import MalformedEvidence
-from cloister.attestation.igvm import SEV_SNP, TDX, IgvmFile
-from cloister.attestation.ovmf import MAX_FIRMWARE
-from cloister.attestation.snp.launch import OvmfFirmware, replay
-from cloister.attestation.tdx.launch import Order, TdFirmware
+from cloister.attestation.launch import igvm
+from cloister.attestation.launch.igvm import SEV_SNP, TDX, IgvmFile
+from cloister.attestation.launch.ovmf import MAX_FIRMWARE
+from cloister.attestation.launch.snp import OvmfFirmware, replay
+from cloister.attestation.launch.tdx import Order, TdFirmware
 
 MAX_SIZE = igvm.MAX_SIZE
 """Bytes of a file."""

@@ -14,13 +14,13 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.platforms import vtpm
 from cloister.attestation.platforms.appraisal import Appraisal
-from cloister.attestation.result import Recorder
-from cloister.attestation.roots import AZURE_VTPM, GOOGLE_VTPM, Anchor
+from cloister.attestation.result.verdict import Recorder
 from cloister.attestation.snp.certificates import is_endorsement
 from cloister.attestation.tpm.eventlog import EventLog
 from cloister.attestation.tpm.rsa import RsaPublic, RsaSignature
 from cloister.attestation.tpm.structures import ALG_RSASSA, Attest, EccPublic, EcdsaSignature
 from cloister.attestation.x509.certificate import TCG_AIK, Certificate, find_path, issuers_among
+from cloister.attestation.x509.roots import AZURE_VTPM, GOOGLE_VTPM, Anchor
 from cloister.protocol import canonical
 
 PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from cloister.attestation.cause import Cause
-from cloister.attestation.checkinfo import CheckInfo, Failure
-from cloister.attestation.collateral_use import Skipped, Used
 from cloister.attestation.errors import AttestationError
-from cloister.attestation.outcomes import Check, CheckOutcome, failed_names, sentences
+from cloister.attestation.result.cause import Cause
+from cloister.attestation.result.checkinfo import CheckInfo, Failure
+from cloister.attestation.result.collateral_use import Skipped, Used
+from cloister.attestation.result.outcomes import Check, CheckOutcome, failed_names, sentences
 from cloister.errors import ProofError
 from cloister.protocol import canonical, text
 from cloister.protocol.bootconfig import BootConfiguration
@@ -73,7 +73,7 @@ class Verdict:
     """The attestation result (RFC 9334): one piece of evidence appraised under one policy.
 
     platform: the platform that the evidence names.
-    identity_root: who vouches for the machine's identity (``roots.py``); "simulated" for anchors of a test kit.
+    identity_root: who vouches for the machine's identity (``x509/roots.py``); "simulated" for anchors of a test kit.
     confidential: it is shown that only the image can read the machine's memory; false whenever a check failed.
     at: the time of the appraisal, in UTC.
     policy: SHA-256 of the policy's canonical form.

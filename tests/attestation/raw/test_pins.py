@@ -14,12 +14,11 @@ from cloister.attestation.binding import SessionBinding
 from cloister.attestation.collateral_source import CERTIFICATE, CRL, InMemory
 from cloister.attestation.errors import PolicyError
 from cloister.attestation.policy.evidence_policy import PCRS, PINS, TPM, EvidencePolicy, Pin, RawPlatform
-from cloister.attestation.raw_evidence import verify_raw
-from cloister.attestation.raw_kinds import Raw, RawHcl
-from cloister.attestation.raw_tpm import RawTpm, SignedRegisters
-from cloister.attestation.raw_verdict import RawVerdict
-from cloister.attestation.result import CheckOutcome
-from cloister.attestation.roots import GOOGLE_VTPM, Anchor
+from cloister.attestation.raw.kinds import Raw, RawHcl
+from cloister.attestation.raw.tpm import RawTpm, SignedRegisters
+from cloister.attestation.raw.verdict import RawVerdict
+from cloister.attestation.raw.verifier import verify_raw
+from cloister.attestation.result.verdict import CheckOutcome
 from cloister.attestation.testkit import (
     AzureSnpMachine,
     AzureTdxMachine,
@@ -31,6 +30,7 @@ from cloister.attestation.testkit import (
     evidence_policy,
 )
 from cloister.attestation.testkit.microsoft import VM_ID
+from cloister.attestation.x509.roots import GOOGLE_VTPM, Anchor
 from cloister.errors import InputError
 from tests.attestation.wording import require_words
 

@@ -4,8 +4,9 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any, Self
 
-from cloister.attestation.raw_log import EventLogs, RawLog
-from cloister.attestation.raw_tpm import RawTpm, SignedRegisters
+from cloister.attestation.diagnosis.explain import EventLogs
+from cloister.attestation.raw.log import RawLog
+from cloister.attestation.raw.tpm import RawTpm, SignedRegisters
 from cloister.attestation.tdx.quote import size_of
 
 

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from typing import Self
 
 from cloister.attestation.errors import MalformedEvidence
-from cloister.attestation.ovmf import PAGE
-from cloister.attestation.snp.launch import NOT_MEASURED, MeasuredPage, PageType
-from cloister.attestation.tdx.launch import blocks
+from cloister.attestation.launch.ovmf import PAGE
+from cloister.attestation.launch.snp import NOT_MEASURED, MeasuredPage, PageType
+from cloister.attestation.launch.tdx import blocks
 
 MAX_SIZE = 128 * 1024 * 1024
 """Bytes of a file."""

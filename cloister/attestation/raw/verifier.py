@@ -12,7 +12,6 @@ from datetime import datetime
 from cloister.attestation.azure.hcl import TYPE_SNP, HclReport
 from cloister.attestation.azure.policy import check_machine, check_snp_paravisor, check_tdx_paravisor
 from cloister.attestation.azure.verify import claimed_key
-from cloister.attestation.checkinfo import LOG_ALONE
 from cloister.attestation.collateral.cache import VerificationCache
 from cloister.attestation.collateral.unsigned import skip_unsigned
 from cloister.attestation.collateral.usable import UsableCollateral
@@ -25,11 +24,11 @@ from cloister.attestation.platforms.tdx import check_event_log
 from cloister.attestation.platforms.vtpm import check_signed_quote
 from cloister.attestation.policy.document import not_for_evidence
 from cloister.attestation.policy.evidence_policy import EvidencePolicy, RawPlatform
-from cloister.attestation.raw_attachments import PREIMAGE, UNSIGNED, check_preimage, check_unsigned
-from cloister.attestation.raw_checks import RAW_CHECKS, RAW_SNP_NAMES, RAW_TDX_NAMES
-from cloister.attestation.raw_kinds import Raw, RawHcl, RawSnp, RawTdx, judged_of, logs_of
-from cloister.attestation.raw_log import RawLog, replayed
-from cloister.attestation.raw_tpm import (
+from cloister.attestation.raw.attachments import PREIMAGE, UNSIGNED, check_preimage, check_unsigned
+from cloister.attestation.raw.checks import RAW_CHECKS, RAW_SNP_NAMES, RAW_TDX_NAMES
+from cloister.attestation.raw.kinds import Raw, RawHcl, RawSnp, RawTdx, judged_of, logs_of
+from cloister.attestation.raw.log import RawLog, replayed
+from cloister.attestation.raw.tpm import (
     QUOTE_NAMES,
     TPM_NAMES,
     RawTpm,
@@ -39,15 +38,16 @@ from cloister.attestation.raw_tpm import (
     check_without_quote,
     registers,
 )
-from cloister.attestation.raw_verdict import NO_ROOT, RawVerdict
-from cloister.attestation.result import Recorder
-from cloister.attestation.roots import AMD, INTEL, MICROSOFT_PARAVISOR, VENDORS, Anchor, named_root
+from cloister.attestation.raw.verdict import NO_ROOT, RawVerdict
+from cloister.attestation.result.checkinfo import LOG_ALONE
+from cloister.attestation.result.verdict import Recorder
 from cloister.attestation.snp import pins as snp_pins
 from cloister.attestation.snp.report import SnpReport
 from cloister.attestation.tdx import pins as tdx_pins
 from cloister.attestation.tdx.quote import TdxQuote, size_of
 from cloister.attestation.tpm.ccel import Ccel
 from cloister.attestation.tpm.rsa import RsaSignature
+from cloister.attestation.x509.roots import AMD, INTEL, MICROSOFT_PARAVISOR, VENDORS, Anchor, named_root
 
 _NOT_SHOWN_OF_LOG = ("whose log it is, and whether it is complete: no one signs a log",)
 _LOG_UNSIGNED = "no quote came with the log, and no one signs a log"

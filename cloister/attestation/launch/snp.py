@@ -16,8 +16,8 @@ from types import MappingProxyType
 from typing import Self
 from uuid import UUID
 
-from cloister.attestation import ovmf
-from cloister.attestation.ovmf import PAGE, malformed
+from cloister.attestation.launch import ovmf
+from cloister.attestation.launch.ovmf import PAGE, malformed
 
 MODELS: Mapping[str, int] = MappingProxyType(
     {"EPYC": 0x800F12, "EPYC-Rome": 0x830F10, "EPYC-Milan": 0xA00F11, "EPYC-Genoa": 0xA10F10, "EPYC-Turin": 0xB00F00}

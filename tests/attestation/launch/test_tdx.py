@@ -6,7 +6,7 @@ import struct
 import pytest
 
 from cloister.attestation.errors import MalformedEvidence
-from cloister.attestation.tdx.launch import Order, RegionKind, TdFirmware
+from cloister.attestation.launch.tdx import Order, RegionKind, TdFirmware
 from cloister.attestation.testkit.firmware import GUIDS, TD_SECTIONS, encode_firmware
 
 GOOD = encode_firmware(td=TD_SECTIONS)

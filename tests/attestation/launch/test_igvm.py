@@ -6,8 +6,8 @@ import struct
 import pytest
 
 from cloister.attestation.errors import MalformedEvidence
-from cloister.attestation.igvm import SEV_SNP, TDX, IgvmFile
-from cloister.attestation.snp.launch import NOT_MEASURED, PageType, replay
+from cloister.attestation.launch.igvm import SEV_SNP, TDX, IgvmFile
+from cloister.attestation.launch.snp import NOT_MEASURED, PageType, replay
 from cloister.attestation.testkit.igvm import area, context, data_offset, encode_igvm, insert, page, platform
 
 PLATFORMS = [platform(1, SEV_SNP), platform(2, TDX)]

@@ -17,8 +17,8 @@ from enum import IntEnum, StrEnum
 from typing import Self
 from uuid import UUID
 
-from cloister.attestation import ovmf
-from cloister.attestation.ovmf import PAGE, malformed
+from cloister.attestation.launch import ovmf
+from cloister.attestation.launch.ovmf import PAGE, malformed
 
 _METADATA = UUID("e47a6535-984a-4798-865e-4685a7bf8ec2")
 _HEADER = struct.Struct("<4sIII")

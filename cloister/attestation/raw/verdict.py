@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from cloister.attestation.cause import Cause
-from cloister.attestation.raw_kinds import Judged
-from cloister.attestation.result import Check, CheckOutcome, Skipped, Used
+from cloister.attestation.raw.kinds import Judged
+from cloister.attestation.result.cause import Cause
+from cloister.attestation.result.verdict import Check, CheckOutcome, Skipped, Used
 from cloister.protocol import canonical
 
 NO_ROOT = "none"
@@ -19,7 +19,7 @@ class RawVerdict:
     """The result of the vendors' layers. ``genuine`` does not mean that a machine is accepted.
 
     platform: the platform that such evidence comes from.
-    identity_root: who vouches for the machine's identity (``roots.py``).
+    identity_root: who vouches for the machine's identity (``x509/roots.py``).
     at: the time of the appraisal, in UTC.
     policy: SHA-256 of the policy's canonical form.
     checks: every check of the vendors' layers and every pin of the policy, in order.

@@ -7,10 +7,10 @@ the value, and never to take it over.
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from cloister.attestation.checkinfo import CheckInfo, Failure, FailureKind, compare
 from cloister.attestation.checks import CHECKS
 from cloister.attestation.policy.evidence_policy import PCRS
-from cloister.attestation.raw_attachments import ATTACHMENT_CHECKS
+from cloister.attestation.raw.attachments import ATTACHMENT_CHECKS
+from cloister.attestation.result.checkinfo import CheckInfo, Failure, FailureKind, compare
 from cloister.attestation.snp.checks import SNP_NAMES
 from cloister.attestation.tdx.checks import TDX_NAMES
 

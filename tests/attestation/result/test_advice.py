@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from cloister.attestation.checkinfo import COMPARED, SETTLED, CheckInfo, Failure, FailureKind
 from cloister.attestation.checks import CHECKS
 from cloister.attestation.collateral_source import COLLATERAL_KINDS
 from cloister.attestation.errors import AttestationError
-from cloister.attestation.outcomes import Check, CheckOutcome, advice, lacking, sentences
-from cloister.attestation.raw_checks import RAW_CHECKS
-from cloister.attestation.result import Recorder
+from cloister.attestation.raw.checks import RAW_CHECKS
+from cloister.attestation.result.checkinfo import COMPARED, SETTLED, CheckInfo, Failure, FailureKind
+from cloister.attestation.result.outcomes import Check, CheckOutcome, advice, lacking, sentences
+from cloister.attestation.result.verdict import Recorder
 
-SCHEMAS = Path(__file__).resolve().parents[2] / "cloister" / "protocol" / "schemas"
+SCHEMAS = Path(__file__).resolve().parents[3] / "cloister" / "protocol" / "schemas"
 POLICY = json.loads((SCHEMAS / "policy.schema.json").read_text())
 
 ALL = [*CHECKS.items(), *((name, info) for name, info in RAW_CHECKS.items() if info != CHECKS.get(name))]

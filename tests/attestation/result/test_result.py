@@ -4,7 +4,7 @@ import pytest
 
 from cloister.attestation.checks import CHECKS
 from cloister.attestation.errors import AttestationError
-from cloister.attestation.result import Check, CheckOutcome, Recorder, failed_names
+from cloister.attestation.result.verdict import Check, CheckOutcome, Recorder, failed_names
 
 
 @pytest.mark.parametrize(
