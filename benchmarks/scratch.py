@@ -17,7 +17,7 @@ from infra.configuration import image
 from infra.configuration.image import Image
 from infra.provider.qemu.machine import CONSOLE_SOCKET
 from infra.provider.qemu.sockets import connect
-from tests.e2e.hostile_host import CVM, HostileHost
+from tests.e2e.hostile.host import CVM, HostileHost
 
 _RECIPE = """\
 extends = "debug"

@@ -15,8 +15,8 @@ from image.build import build, output
 from infra.configuration import image
 from infra.configuration.image import Image
 from tests.agent_runtime.world import World
-from tests.e2e.hostile_host import HostileHost
-from tests.e2e.scratch_machine import ScratchMachine
+from tests.e2e.hostile.host import HostileHost
+from tests.e2e.scratch.machine import ScratchMachine
 
 _OFF = "init_on_free=0"
 _EXTRA = ("-smbios", f"type=11,value=io.systemd.stub.kernel-cmdline-extra={_OFF}")

@@ -9,7 +9,7 @@ import pytest
 from tools import stubs
 
 MEAN = stubs.ROOT / "examples" / "kinds" / "mean.c"
-ESCAPE = stubs.ROOT / "tests" / "e2e" / "escape.c"
+ESCAPE = stubs.ROOT / "tests" / "e2e" / "sandbox" / "escape.c"
 
 
 def build(source: Path | str, into: Path, *options: str, compiler: str = "gcc") -> Path:

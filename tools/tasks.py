@@ -138,7 +138,7 @@ def machines(c: Any, match: str = "") -> None:
     """Run the tests that build the guest image and boot virtual machines (minutes; `make test` runs most of them)."""
     from tools import suites
 
-    _end(suites.run([suites.TESTS / "e2e"], select=suites.MACHINES, match=match))
+    _end(suites.run([suites.E2E], select=suites.MACHINES, match=match))
 
 
 @verb(help={"match": "only tests whose names match this expression (pytest -k)"}, example="invoke test.scratch")
@@ -146,7 +146,7 @@ def scratch(c: Any, match: str = "") -> None:
     """Change the scratch disk of a running machine, and search the memory that it leaves (two minutes)."""
     from tools import suites
 
-    _end(suites.run([suites.TESTS / "e2e" / "test_scratch.py"], match=match))
+    _end(suites.run([suites.E2E / "scratch" / "test_scratch.py"], match=match))
 
 
 @verb(help={"match": "only cases whose names match this expression (pytest -k)"}, example="invoke test.hostile")
@@ -154,7 +154,7 @@ def hostile(c: Any, match: str = "") -> None:
     """Boot machines from changed disks and hosts, with and without Secure Boot (a quarter of an hour)."""
     from tools import suites
 
-    _end(suites.run([suites.TESTS / "e2e" / "test_hostile.py"], match=match))
+    _end(suites.run([suites.E2E / "hostile" / "test_hostile.py"], match=match))
 
 
 @verb(
@@ -166,7 +166,7 @@ def packages(c: Any, match: str = "") -> None:
     from tools import suites
 
     files = [
-        suites.TESTS / "e2e" / name for name in ("test_packages.py", "test_packages_in_vm.py", "test_guest_python.py")
+        suites.E2E / "image" / name for name in ("test_packages.py", "test_packages_in_vm.py", "test_guest_python.py")
     ]
     _end(suites.run(files, match=match))
 
@@ -179,7 +179,7 @@ def examples(c: Any, match: str = "") -> None:
     """Run the examples of examples/ to their predictions, by trial and, small, in virtual machines (half an hour)."""
     from tools import suites
 
-    _end(suites.run([suites.TESTS / "e2e" / "test_examples.py"], match=match))
+    _end(suites.run([suites.E2E / "test_examples.py"], match=match))
 
 
 @verb(
@@ -190,7 +190,7 @@ def flavors(c: Any, match: str = "") -> None:
     """Build, rebuild and use the image pytorch and a team's own image (fetches 180 MB; many minutes)."""
     from tools import suites
 
-    _end(suites.run([suites.TESTS / "e2e" / "test_flavors.py"], match=match))
+    _end(suites.run([suites.E2E / "image" / "test_flavors.py"], match=match))
 
 
 @verb(help={"match": "only tests whose names match this expression (pytest -k)"}, example="invoke test.load")
@@ -209,7 +209,7 @@ def faults(c: Any, match: str = "") -> None:
     """Cause 500 faults in uploads, runs and results, and 20 in a booted machine (a quarter of an hour)."""
     from tools import suites
 
-    files = [suites.TESTS / "faults", suites.TESTS / "e2e" / "test_faults.py"]
+    files = [suites.TESTS / "faults", suites.E2E / "test_faults.py"]
     _end(suites.run(files, match=match, workers=suites.WORKERS))
 
 
@@ -218,7 +218,7 @@ def sandbox(c: Any) -> None:
     """Abuse the sandbox in all ways of docs/sandbox.md, on a booted machine and in trials (minutes)."""
     from tools import suites
 
-    _end(suites.run([suites.TESTS / "e2e" / "test_abuses.py", suites.TESTS / "client" / "trial" / "test_abuses.py"]))
+    _end(suites.run([suites.E2E / "sandbox" / "test_abuses.py", suites.TESTS / "client" / "trial" / "test_abuses.py"]))
 
 
 @verb(help={"match": "only kinds whose names match this expression (pytest -k)"}, example="invoke test.kinds")
@@ -226,7 +226,7 @@ def kinds(c: Any, match: str = "") -> None:
     """Run a compiled program, a WebAssembly module and a container image on a booted machine (minutes)."""
     from tools import suites
 
-    _end(suites.run([suites.TESTS / "e2e" / "test_kinds.py"], match=match))
+    _end(suites.run([suites.E2E / "sandbox" / "test_kinds.py"], match=match))
 
 
 @verb(
@@ -273,7 +273,7 @@ def rebuild(c: Any, match: str = "") -> None:
     """Rebuild the image without a network, and verify a machine from a new clone (three minutes)."""
     from tools import suites
 
-    files = [suites.TESTS / "e2e" / name for name in ("test_years_later.py", "test_verify_it_yourself.py")]
+    files = [suites.E2E / "image" / name for name in ("test_years_later.py", "test_verify_it_yourself.py")]
     _end(suites.run(files, match=match))
 
 

@@ -1,7 +1,7 @@
 """The guest's offer to an algorithm: its Python, the platforms of its wheels, its modules and shared libraries.
 
-Recipes and bundles take their wheels by the same list. tests/e2e/test_guest_python.py compares this page with the image
-and with docs/image.md.
+Recipes and bundles take their wheels by the same list. tests/e2e/image/test_guest_python.py compares this page
+with the image and with docs/image.md.
 """
 
 PYTHON = "3.13"

@@ -15,7 +15,7 @@ from cloister.endpoint import Address
 from cloister.protocol.bootconfig import BootConfiguration
 from infra.configuration.image import Image
 from infra.provider.qemu import machine, ports, powerbutton
-from tests.e2e.hostile_host import CVM, HostileHost
+from tests.e2e.hostile.host import CVM, HostileHost
 from tests.faults.computation import Computation, parties_with_files
 from tests.faults.faults import KINDS, FaultKind, acted
 from tests.faults.scenario import Scenario

@@ -1,6 +1,6 @@
 """The page of hostile disks and hosts has the table that the machines are tested with."""
 
-from tests.e2e.hostile_cases import CASES, Detected, NoBoot, Same
+from tests.e2e.hostile.cases import CASES, Detected, NoBoot, Same
 from tools.suites import CHECKOUT
 
 

@@ -8,8 +8,8 @@ from tests.pages.markdown import PAGES, SHELL, blocks
 from tests.pages.world import world
 
 ELSEWHERE = {
-    "own-image": "tests/e2e/test_flavors.py",
-    "verify-it-yourself": "tests/e2e/test_verify_it_yourself.py",
+    "own-image": "tests/e2e/image/test_flavors.py",
+    "verify-it-yourself": "tests/e2e/image/test_verify_it_yourself.py",
 }
 """Pages whose commands need a built image, and the test that runs them."""
 

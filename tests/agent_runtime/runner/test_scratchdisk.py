@@ -1,4 +1,4 @@
-"""Which disk is the scratch disk. That it is encrypted and sealed, a machine shows: tests/e2e/test_scratch.py."""
+"""Which disk is the scratch disk. tests/e2e/scratch/test_scratch.py shows that it is encrypted and sealed."""
 
 import os
 import socket

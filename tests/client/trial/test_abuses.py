@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from tests.client.trial.conftest import SMALL, Trial
-from tests.e2e.abuse_table import ABUSER, ENDS, SURVIVES, expected, outcomes
+from tests.e2e.sandbox.abuse_table import ABUSER, ENDS, SURVIVES, expected, outcomes
 
 RESULT = "open('results/model.json', 'w').write('{}')\n"
 SHARED = """\

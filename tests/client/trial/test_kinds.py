@@ -16,7 +16,7 @@ from cloister.client.script.examination import examine
 from cloister.client.trial import program
 from cloister.client.trial.report import TrialReport
 from tests import compiled, oci_archives, wasm_modules
-from tests.e2e.prison import AS_ROOT, DENIED
+from tests.e2e.sandbox.prison import AS_ROOT, DENIED
 from tests.guest_tree import SMALL
 from tests.oci_archives import PROGRAM, Entry, Layout, folder, hard, link
 

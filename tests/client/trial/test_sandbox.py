@@ -11,9 +11,9 @@ import pytest
 from cloister.client.trial import program
 from cloister.client.trial.engine import TrialError
 from tests.client.trial.conftest import SMALL, Trial
-from tests.e2e.prison import INSIDE
+from tests.e2e.sandbox.prison import INSIDE
 
-PRISONER = Path(__file__).parents[2] / "e2e" / "prisoner.py"
+PRISONER = Path(__file__).parents[2] / "e2e" / "sandbox" / "prisoner.py"
 RESULT = "open('results/model.json', 'w').write('{}')\n"
 
 

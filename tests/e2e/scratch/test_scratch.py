@@ -24,9 +24,9 @@ from cloister.v1 import agent_pb2
 from infra.configuration.image import Image
 from infra.provider.errors import ProviderError
 from tests.agent_runtime.world import World, describe, pieces, refused
-from tests.e2e.dm_crypt_key import candidates
-from tests.e2e.hostile_host import HostileHost
-from tests.e2e.scratch_machine import BLOCK, ScratchMachine, counts, put, written
+from tests.e2e.hostile.host import HostileHost
+from tests.e2e.scratch.dm_crypt_key import candidates
+from tests.e2e.scratch.machine import BLOCK, ScratchMachine, counts, put, written
 from tests.protocol.test_wheels import make
 from tests.small_wheels import SmallWheel
 

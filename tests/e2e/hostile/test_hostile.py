@@ -1,4 +1,4 @@
-"""A hostile disk or host: each case ends as the table says (`hostile_cases.py`, docs/hostile-host.md)."""
+"""A hostile disk or host: each case ends as the table says (`cases.py`, docs/hostile-host.md)."""
 
 from pathlib import Path
 
@@ -9,8 +9,8 @@ from image.build import output
 from image.secureboot import keys, prediction, signing
 from infra.configuration import image
 from infra.configuration.image import Image
-from tests.e2e.hostile_cases import CASES, Case, Detected, NoBoot
-from tests.e2e.hostile_host import HostileHost
+from tests.e2e.hostile.cases import CASES, Case, Detected, NoBoot
+from tests.e2e.hostile.host import HostileHost
 
 pytestmark = [pytest.mark.vm, pytest.mark.hostile]
 

@@ -12,8 +12,8 @@ from image.inputs import host_tools
 from image.secureboot import authenticode, enrolment
 from image.secureboot.keys import Certificates, Signer
 from infra.configuration.image import Image
-from tests.e2e.boot_variables import with_load_options
-from tests.e2e.hostile_disk import ESP, ROOT, VERITY, HostileDisk, esp, flipped, flipped_at
+from tests.e2e.hostile.boot_variables import with_load_options
+from tests.e2e.hostile.disk import ESP, ROOT, VERITY, HostileDisk, esp, flipped, flipped_at
 from tests.image.secureboot.test_enrolment import EFITOOLS
 from tests.image.small_programs import efi_program
 

@@ -22,7 +22,7 @@ from infra.configuration.image import Image
 from infra.provider.qemu import machine, ports
 from infra.provider.qemu.sockets import connect
 from tests.agent_runtime.world import World
-from tests.e2e.hostile_host import CVM, HostileHost
+from tests.e2e.hostile.host import CVM, HostileHost
 
 BLOCK = 4096
 MEMORY = 2 << 30

@@ -16,8 +16,8 @@ from image.platforms import reference, registers
 from image.platforms.machine_value import ValueKind
 from infra.configuration.image import Image
 from infra.provider.errors import ProviderError
-from tests.e2e.boot_variables import with_load_options
-from tests.e2e.hostile_host import HostileHost
+from tests.e2e.hostile.boot_variables import with_load_options
+from tests.e2e.hostile.host import HostileHost
 
 pytestmark = pytest.mark.vm
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from image.formats import disk, gpt
 from image.formats.gpt import Partition
-from tests.e2e.esp import Esp
+from tests.e2e.hostile.esp import Esp
 
 ESP, ROOT, VERITY = range(3)
 """The partitions, in their order."""

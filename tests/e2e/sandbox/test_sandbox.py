@@ -19,7 +19,7 @@ from cloister.protocol.events import Event, State
 from cloister.protocol.progress import Phase
 from infra.configuration.image import Image
 from tests.client.parties import Parties
-from tests.e2e.prison import INSIDE
+from tests.e2e.sandbox.prison import INSIDE
 from tests.e2e.workspace import CVM, RunningWorkspace
 
 pytestmark = pytest.mark.vm

@@ -13,8 +13,8 @@ from cloister.client.connection.opening import Target
 from cloister.endpoint import Address
 from cloister.protocol.events import State
 from infra.configuration.image import Image
-from tests.e2e.abuse_table import ABUSER, SURVIVES, expected, outcomes
-from tests.e2e.test_sandbox import begin, run
+from tests.e2e.sandbox.abuse_table import ABUSER, SURVIVES, expected, outcomes
+from tests.e2e.sandbox.test_sandbox import begin, run
 from tests.e2e.workspace import CVM, RunningWorkspace
 
 pytestmark = [pytest.mark.vm, pytest.mark.sandbox]

@@ -4,7 +4,7 @@ import json
 import re
 from pathlib import Path
 
-PAGE = Path(__file__).parents[2] / "docs" / "sandbox.md"
+PAGE = Path(__file__).parents[3] / "docs" / "sandbox.md"
 ABUSER = Path(__file__).with_name("abuser.py")
 SURVIVES, ENDS = "What a run survives", "What ends a run, or makes its result invalid"
 

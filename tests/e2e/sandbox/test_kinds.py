@@ -23,8 +23,8 @@ from cloister.protocol.events import State
 from infra.configuration.image import Image
 from tests import compiled, oci_archives, wasm_modules
 from tests.client.parties import Parties
-from tests.e2e.prison import AS_ROOT, ON_MACHINE
-from tests.e2e.test_sandbox import run
+from tests.e2e.sandbox.prison import AS_ROOT, ON_MACHINE
+from tests.e2e.sandbox.test_sandbox import run
 from tests.e2e.workspace import CVM, RunningWorkspace
 from tests.oci_archives import Entry, folder, hard, link
 
