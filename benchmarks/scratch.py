@@ -12,7 +12,7 @@ from pathlib import Path
 
 from benchmarks import guest_disk
 from benchmarks.measurement import CHECKOUT, BenchmarkError, BenchmarkResult
-from image.build import build
+from image.build import incremental
 from infra.configuration import image
 from infra.configuration.image import Image
 from infra.provider.qemu.machine import CONSOLE_SOCKET
@@ -60,7 +60,7 @@ def _image() -> Image:
     _FOLDER.mkdir(parents=True, exist_ok=True)
     recipe = _FOLDER / "ciphers.toml"
     recipe.write_text(_RECIPE)
-    build.build(str(recipe), _FOLDER / "image", relock=True)
+    incremental.build(str(recipe), _FOLDER / "image", relock=True)
     return image.find(str(_FOLDER / "image" / "manifest.json"))
 
 

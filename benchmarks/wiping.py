@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.measurement import BenchmarkError, BenchmarkResult
 from cloister.client.connection.session import Session
-from image.build import build, output
+from image.build import incremental, output
 from infra.configuration import image
 from infra.configuration.image import Image
 from tests.agent_runtime.world import World
@@ -54,7 +54,7 @@ open("results/done", "w").close()
 
 def measure(repeat: int) -> list[BenchmarkResult]:
     """Times with it as multiples of those without it, over ``repeat`` starts of each, alternately."""
-    build.build("base", output.folder("base"), relock=True)
+    incremental.build("base", output.folder("base"), relock=True)
     base = image.find("base")
     rounds = [(_times(base, extra=()), _times(base, extra=_EXTRA)) for _ in range(repeat)]
     found = []

@@ -4,13 +4,13 @@ import sys
 from pathlib import Path
 
 from cloister.errors import CloisterError
-from image.build import elsewhere
-from image.build.build import build
+from image.build import variation
+from image.build.incremental import build
 
 
 def main() -> None:
     """Build into a folder without reusing anything of earlier builds, as on another machine."""
-    elsewhere.become()
+    variation.become()
     flavor, folder, *vendored = sys.argv[1:]
     try:
         build(flavor, Path(folder), vendored=Path(vendored[0]) if vendored else None, fresh=True, reread=True)

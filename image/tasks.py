@@ -32,12 +32,12 @@ def build(
     json: bool = False,
 ) -> None:
     """Build the guest image into out/image/FLAVOR (some ten seconds once its inputs are in the cache)."""
-    from image.build import build, output
+    from image.build import incremental, output
     from image.inputs import chain
 
     words = options.chosen(flavor, recipe)
     folder, vendored = output.folder(chain.find(words).flavor), Path(from_) if from_ else None
-    manifest = build.build(words, folder, vendored=vendored, relock=relock, fresh=fresh, say=options.say)
+    manifest = incremental.build(words, folder, vendored=vendored, relock=relock, fresh=fresh, say=options.say)
     if json:
         print(manifest.encode().decode())
         return
@@ -70,7 +70,7 @@ def measure(
     json: bool = False,
 ) -> None:
     """Show what a CVM booted from the image will measure."""
-    from image.platforms.measure import measure
+    from image.platforms.measurements import measure
 
     values = measure(options.folder(image, recipe), firmware, vcpus, model, platform)
     if json:

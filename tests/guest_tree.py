@@ -6,7 +6,7 @@ import pytest
 
 from cloister.client.trial import program
 from cloister.client.trial.engine import TrialError
-from image.build import build, output, root_tree
+from image.build import incremental, output, root_tree
 
 SMALL = program.TrialLimits(time=60, memory=256 << 20, cpus=1, processes=32, results=1 << 20, logs=64 << 10)
 
@@ -14,7 +14,7 @@ SMALL = program.TrialLimits(time=60, memory=256 << 20, cpus=1, processes=32, res
 @pytest.fixture(scope="session")
 def tree() -> Path:
     """The files of the image of flavor base, built from this checkout with the cache."""
-    build.build("base", output.folder("base"), relock=True, say=lambda step: None)
+    incremental.build("base", output.folder("base"), relock=True, say=lambda step: None)
     return root_tree.unpacked(output.folder("base"))
 
 

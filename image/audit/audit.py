@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cloister.errors import InputError
 from cloister.protocol.text import printable
 from image import cache
 from image.audit import accepted, components, findings, osv, tracker
 from image.audit.advisory import Advisory
 from image.audit.components import Component
-from image.audit.data import Databases
+from image.audit.databases import Databases
 from image.audit.findings import FailOn, Finding
 from image.audit.subject import AuditedImage
 from image.inputs import fetch
@@ -29,7 +28,7 @@ class ImageAudit:
     data: SHA-256 (hex) of each file of data, by database.
     image: whether the image was there, so that files were looked for in it.
     notes: sentences about data that is too old, and about decisions that have ended or fit nothing.
-    level: which findings count.
+    fail_on: which findings count.
     """
 
     flavor: str
@@ -40,12 +39,12 @@ class ImageAudit:
     components: int
     findings: tuple[Finding, ...]
     notes: tuple[str, ...]
-    level: FailOn
+    fail_on: FailOn
 
     @property
     def counted(self) -> list[Finding]:
         """The findings that the audit fails on."""
-        return [one for one in self.findings if one.counts(self.level)]
+        return [one for one in self.findings if one.counts(self.fail_on)]
 
     @property
     def failed(self) -> bool:
@@ -61,9 +60,9 @@ class ImageAudit:
             "data": dict(self.data),
             "image": self.image,
             "components": self.components,
-            "fail_on": self.level.value,
+            "fail_on": self.fail_on.value,
             "failed": self.failed,
-            "findings": [_finding(one, self.level) for one in self.findings],
+            "findings": [_finding(one, self.fail_on) for one in self.findings],
             "notes": list(self.notes),
         }
 
@@ -85,7 +84,7 @@ class ImageAudit:
         seen = "" if self.image else " The image is not built: whether it has their files is not known."
         return (
             f"Known vulnerabilities in the {self.components} components of {self.flavor}: {len(self.findings)}. "
-            f"Those that count ({self.level.value}): {len(self.counted)}.{seen}"
+            f"Those that count ({self.fail_on.value}): {len(self.counted)}.{seen}"
         )
 
 
@@ -93,7 +92,7 @@ def audit(
     chosen: AuditedImage,
     databases: Databases,
     *,
-    level: FailOn = FailOn.FIXABLE,
+    fail_on: FailOn = FailOn.FIXABLE,
     decisions: Path | None = None,
     vendored: Path | None = None,
     today: datetime.date | None = None,
@@ -117,7 +116,7 @@ def audit(
         len(made),
         tuple(decided),
         (*notes, *about),
-        level,
+        fail_on,
     )
 
 
@@ -134,18 +133,7 @@ def look_up(lock: Lock, made: Sequence[Component], databases: Databases) -> tupl
     return findings.collect(made, ask), notes
 
 
-def level(word: str) -> FailOn:
-    """The level that a user names. Raises InputError."""
-    try:
-        return FailOn(word)
-    except ValueError as error:
-        raise InputError(
-            f"--fail-on must be one of {', '.join(one.value for one in FailOn)}, not {word!r}.",
-            hint="docs/audit.md says what each counts.",
-        ) from error
-
-
-def _finding(one: Finding, level: FailOn) -> dict[str, Any]:
+def _finding(one: Finding, fail_on: FailOn) -> dict[str, Any]:
     component = one.component
     return {
         "id": one.id,
@@ -166,7 +154,7 @@ def _finding(one: Finding, level: FailOn) -> dict[str, Any]:
         "accepted": None
         if one.accepted is None
         else {"reason": one.accepted.reason, "until": one.accepted.until.isoformat()},
-        "counts": one.counts(level),
+        "counts": one.counts(fail_on),
     }
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
-from image.build.built import Layers
+from image.build.built_image import Layers
 from image.build.inputs import STUB_FILE
 from image.build.source import ALGORITHM_PACKAGES, PACKAGES
 from image.debian import deb

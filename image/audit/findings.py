@@ -4,7 +4,9 @@ import datetime
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from typing import Self
 
+from cloister.errors import InputError
 from image.audit import accepted
 from image.audit.accepted import Acceptance
 from image.audit.advisory import Advisory, FixState
@@ -15,12 +17,23 @@ _WORST = list(FixState)
 
 
 class FailOn(Enum):
-    """Which findings an audit fails on; each level includes those before it."""
+    """Which findings an audit fails on; each threshold includes those before it."""
 
     NEVER = "never"
     FIXABLE = "fixable"
     OPEN = "open"
     ALL = "all"
+
+    @classmethod
+    def named(cls, word: str) -> Self:
+        """The threshold that a user names. Raises InputError."""
+        try:
+            return cls(word)
+        except ValueError as error:
+            raise InputError(
+                f"--fail-on must be one of {', '.join(one.value for one in cls)}, not {word!r}.",
+                hint="docs/audit.md says what each counts.",
+            ) from error
 
 
 @dataclass(frozen=True)
@@ -53,13 +66,13 @@ class Finding:
         """Whether Debian says that it does not matter, or that it is not worth an advisory."""
         return self.said.get("urgency") == "unimportant" or "no_dsa" in self.said
 
-    def counts(self, level: FailOn) -> bool:
+    def counts(self, fail_on: FailOn) -> bool:
         """Whether an audit fails on it. One that is accepted, or in no file of the image, never counts."""
-        if level is FailOn.NEVER or self.accepted is not None or self.present is False:
+        if fail_on is FailOn.NEVER or self.accepted is not None or self.present is False:
             return False
-        if level is FailOn.ALL or self.state is FixState.FIXABLE:
+        if fail_on is FailOn.ALL or self.state is FixState.FIXABLE:
             return True
-        return level is FailOn.OPEN and not self.minor
+        return fail_on is FailOn.OPEN and not self.minor
 
 
 def collect(components: Iterable[Component], ask: Sequence[Callable[[Component], list[Advisory]]]) -> list[Finding]:

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cloister.errors import InputError
-from image.build import built, output
-from image.build.built import BuiltImage, Layers
+from image.build import built_image, output
+from image.build.built_image import BuiltImage, Layers
 from image.inputs import lockfile, recipe
 from image.inputs.lockfile import Lock
 
@@ -20,7 +20,7 @@ class AuditedImage:
 
 def of_lock(path: Path) -> AuditedImage:
     """A lock alone. Raises InputError."""
-    return AuditedImage(built.read_lock(path))
+    return AuditedImage(built_image.read_lock(path))
 
 
 def of_image(folder: Path, words: str) -> AuditedImage:
@@ -33,7 +33,7 @@ def of_image(folder: Path, words: str) -> AuditedImage:
     image = BuiltImage.read(folder)
     if image.lock is None:
         raise InputError(
-            f"{folder} has no {built.LOCK}, which says what the image was built from.",
+            f"{folder} has no {built_image.LOCK}, which says what the image was built from.",
             hint=f"Build it again with {output.building(folder)}, or pass its lock with --lock.",
         )
     return AuditedImage(image.lock, image.layers)

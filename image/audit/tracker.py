@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from image.audit import stream
+from image.audit import streaming_json
 from image.audit.advisory import Advisory, FixState
 from image.audit.components import Component, Ecosystem
 from image.audit.errors import DataError
@@ -57,7 +57,7 @@ def read(path: Path, suite: str, components: Iterable[Component]) -> Tracker:
     wanted = {one.name for one in components if one.ecosystem is Ecosystem.DEBIAN}
     entries: dict[str, dict[str, Mapping[str, Any]]] = defaultdict(dict)
     newest: dict[str, str] = {}
-    for source, issues in stream.members(path, _WHAT):
+    for source, issues in streaming_json.members(path, _WHAT):
         if source not in wanted:
             continue
         for name, issue in _table(issues, path, source).items():

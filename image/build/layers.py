@@ -121,7 +121,7 @@ def _file(inputs: Inputs, file: GuestFile) -> TreeEntry:
         return TreeEntry.link(file.link)
     contents = file.contents
     if contents is None:
-        folder = "image/templates" if file.template else "image/guest"
+        folder = "image/guest/templates" if file.template else "image/guest"
         contents = (inputs.checkout / folder / (file.template or file.source)).read_bytes()
     if file.template:
         contents = templates.render(file.template, contents, inputs.recipe.template_values)

@@ -20,7 +20,7 @@ ALGORITHM_PACKAGES, DEBIAN_PACKAGES = guest.PACKAGE_FOLDERS
 
 # Code that decides the bytes of an output. Fetching, locking and comparing do not.
 _BUILDERS = (
-    "build/builder",
+    "build/assembly",
     "build/inputs",
     "build/layers",
     "build/manifest",
@@ -34,7 +34,7 @@ _BUILDERS = (
 SOURCES = ("cloister", "agent_runtime", "image")
 """The folders of the checkout whose code runs in a build, or is in the guest."""
 
-_BUILDER_FOLDERS = ("formats", "rootfs", "sbom", "guest", "templates")
+_BUILDER_FOLDERS = ("formats", "rootfs", "sbom", "guest", "guest/templates")
 
 
 def agent(modules: AgentRecipe, checkout: Path = CHECKOUT) -> Tree:

@@ -1,7 +1,7 @@
 """Rebuild an image in another environment and compare every byte.
 
 The rebuild runs from a copy of the sources in another folder, in a process with another umask, time zone, locale, home
-and hash seed, with one processor and file systems of another order (``elsewhere``). It uses the locked inputs and no
+and hash seed, with one processor and file systems of another order (``variation``). It uses the locked inputs and no
 step of an earlier build.
 """
 
@@ -16,8 +16,8 @@ from pathlib import Path
 from cloister.process import run
 from cloister.protocol.imagemanifest import ImageManifest
 from image import cache, disk_space
-from image.build import built, output
-from image.build.built import Layers
+from image.build import built_image, output
+from image.build.built_image import Layers
 from image.build.source import CHECKOUT, SOURCES
 from image.errors import ImageError
 from image.inputs import fetch, lockfile, recipe
@@ -113,14 +113,16 @@ def _verify(loaded: LoadedRecipe, against: Path, expected: ImageManifest, vendor
         _rebuild(loaded, Path(name, "sources"), rebuilt, vendored)
         found = output.read_manifest(rebuilt)
         comparisons = [*compare(expected, found), *compare_statements(expected, found)]
-        published = (against if against.is_dir() else against.parent) / built.LISTING
+        published = (against if against.is_dir() else against.parent) / built_image.LISTING
         differences: list[str] = []
         if not all(comparison.same for comparison in comparisons):
-            listed = expected.outputs.get(built.LISTING)
+            listed = expected.outputs.get(built_image.LISTING)
             if listed is not None and published.is_file() and cache.digest(published) == listed.sha256:
-                differences = compare_listings(published.read_bytes(), (rebuilt / built.LISTING).read_bytes())
+                differences = compare_listings(published.read_bytes(), (rebuilt / built_image.LISTING).read_bytes())
             else:
-                differences = [f"Cannot list the files that differ: no matching {built.LISTING} next to {against}."]
+                differences = [
+                    f"Cannot list the files that differ: no matching {built_image.LISTING} next to {against}."
+                ]
         return Verification(tuple(comparisons), tuple(damaged), tuple(differences))
 
 
@@ -183,7 +185,7 @@ def changed_files(expected: Layers, found: Layers) -> list[FileChange]:
 
 def compare_listings(expected: bytes, found: bytes) -> list[str]:
     """A line for each file that differs between two ``files.json``. Raises InputError for an invalid one."""
-    return [change.line for change in changed_files(built.layers(expected), built.layers(found))]
+    return [change.line for change in changed_files(built_image.layers(expected), built_image.layers(found))]
 
 
 def _compare_layer(

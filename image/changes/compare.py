@@ -10,10 +10,10 @@ from cloister import userfile
 from cloister.errors import InputError
 from cloister.protocol.imagemanifest import ImageManifest
 from image.audit import audit, components
-from image.audit.data import Databases
+from image.audit.databases import Databases
 from image.audit.findings import Finding
-from image.build import built, verify
-from image.build.built import BuiltImage
+from image.build import built_image, verify
+from image.build.built_image import BuiltImage
 from image.build.verify import FileChange
 from image.changes import packages
 from image.changes.packages import PackageChange, SourceChange
@@ -231,7 +231,7 @@ def _side(path: Path) -> _Side:
     if path.is_dir() or not _is_lock(path):
         image = BuiltImage.read(path)
         return _Side(image.lock, image)
-    return _Side(built.read_lock(path))
+    return _Side(built_image.read_lock(path))
 
 
 def _is_lock(path: Path) -> bool:

@@ -72,7 +72,7 @@ def verify_release(content: bytes, keyring: bytes, *, codename: str, now: dateti
     except (RuntimeError, ValueError, OSError) as error:
         raise ReleaseError(
             f"The signature of the archive's InRelease for {codename} does not verify with Debian's archive keys.",
-            hint="It was changed on the way from Debian, or the keys in image/keys/ are out of date.",
+            hint="It was changed on the way from Debian, or the keys in image/debian/keys/ are out of date.",
         ) from error
     expiry = {certificate.fingerprint: certificate.expiration for certificate in certificates}
     signers = [signature.certificate for signature in verified.valid_sigs]

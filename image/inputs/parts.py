@@ -146,7 +146,7 @@ class GuestFile:
     """A file of the image: from a template, as it is (``source``), or a symbolic link.
 
     contents: those of a template or source beside a recipe of someone's own; None for the project's, which are in
-        image/templates and image/guest.
+        image/guest/templates and image/guest.
     replace: whether it may be in the place of a package's file.
     """
 

@@ -31,7 +31,7 @@ from image.inputs.lockfile import (
 )
 from image.inputs.parts import ANY, HandledScript
 
-KEYS = Path(__file__).parents[1] / "keys"
+KEYS = Path(__file__).parents[1] / "debian" / "keys"
 """Debian's archive keys. They are committed because the archive replaces the package that contains them."""
 _INDEX_LIMIT = 1 << 26
 # The kernel's release is part of its package's name and scripts (there with a backslash before the plus sign).

@@ -7,7 +7,7 @@ from cloister.errors import InputError
 from cloister.protocol import signedimage
 from cloister.protocol.imagemanifest import ImageEvent, ImageOutput
 from cloister.protocol.signedimage import SignedImage
-from image.build import built, output
+from image.build import built_image, output
 from image.build.measure import Register
 from image.errors import ImageError
 from image.formats import contents, disk, targz, verity, vhd
@@ -16,7 +16,7 @@ from image.secureboot import authenticode, enrolment, prediction
 from image.secureboot.keys import CERTIFICATE, DB, KEK, NAMES, PK, Certificates, Signer, require_private
 
 # What other verbs read beside an image: `image.audit`, `image.diff`.
-_UNCHANGED = (output.MANIFEST, built.LISTING, built.LOCK)
+_UNCHANGED = (output.MANIFEST, built_image.LISTING, built_image.LOCK)
 _NEEDED = ("uki.efi", "root.erofs", "root.verity")
 _UPDATE, _LIST = ".auth", ".esl"
 _SIGNED_BY = {PK: PK, KEK: PK, DB: KEK}

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from cloister.attestation.statements.lifecycle import ImageStatus, LifeCycle, ListedImage
 from cloister.errors import InputError
-from image.build import built
-from image.build.built import BuiltImage
+from image.build import built_image
+from image.build.built_image import BuiltImage
 from image.statements import signed
 
 MOST_DAYS = 366
@@ -65,7 +65,8 @@ def _listed(folder: Path) -> Mapping[str, ListedImage]:
     manifest, lock = image.manifest, image.lock
     if lock is None or manifest.inputs.get("lock") != lock.digest():
         raise InputError(
-            f"{folder / built.LOCK} is missing, or not the lock that the image's manifest names: its age is unknown.",
+            f"{folder / built_image.LOCK} is missing, or not the lock that the image's manifest names: "
+            "its age is unknown.",
             hint="Get the image's files again, or build it.",
         )
     oldest = min(archive.time() for archive in lock.archives)

@@ -112,8 +112,9 @@ def audit(
     """List the known vulnerabilities of an image's packages, and whether their files are in the image."""
     from image.audit import audit, subject
     from image.audit.errors import VulnerableError
+    from image.audit.findings import FailOn
 
-    level = audit.level(fail_on)
+    threshold = FailOn.named(fail_on)
     if lock and (recipe or image != options.BASE):
         raise InputError("--lock is instead of an image: --image and --recipe name one.", hint="Pass one of them.")
     if lock:
@@ -124,7 +125,7 @@ def audit(
     found = audit.audit(
         about,
         options.databases(debian, osv, fetch),
-        level=level,
+        fail_on=threshold,
         decisions=Path(accept) if accept else None,
         vendored=Path(from_) if from_ else None,
     )
@@ -134,5 +135,5 @@ def audit(
         options.print_plain("\n".join(found.lines()))
     if found.failed:
         raise VulnerableError(
-            f"Known vulnerabilities of {found.flavor} that count ({level.value}): {len(found.counted)}."
+            f"Known vulnerabilities of {found.flavor} that count ({threshold.value}): {len(found.counted)}."
         )

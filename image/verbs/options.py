@@ -56,7 +56,7 @@ def folder(image: str, recipe: str) -> Path:
 
 def databases(debian: str, osv: str, fetch: bool) -> Any:
     """The files of data about vulnerabilities that a verb takes."""
-    from image.audit.data import Databases
+    from image.audit.databases import Databases
 
     return Databases.gather(debian, osv, fetch=fetch, say=say)
 

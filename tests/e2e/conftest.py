@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from image.build import build, output
+from image.build import incremental, output
 from infra.configuration import image
 from infra.configuration.image import Image
 from tests.e2e.workspace import RunningWorkspace
@@ -16,7 +16,7 @@ __all__ = ["allowed", "tree"]
 @pytest.fixture(scope="session")
 def base_image() -> Image:
     """The image of flavor base, built from this checkout with the cache."""
-    build.build("base", output.folder("base"), relock=True)
+    incremental.build("base", output.folder("base"), relock=True)
     return image.find("base")
 
 

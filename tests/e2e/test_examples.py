@@ -15,7 +15,7 @@ import pytest
 from cloister.client.trial import program
 from cloister.client.trial.report import TrialReport
 from examples.catalogue import CHEST_XRAY, FRAUD, TURBOFAN, Example
-from image.build import build, output, root_tree
+from image.build import incremental, output, root_tree
 from infra import paths
 from infra.live import workspaces
 from tests.examples.conftest import load
@@ -105,7 +105,7 @@ def test_small_run_in_a_cvm_ends_with_a_proven_result(example: Example, tmp_path
 @pytest.fixture(scope="session")
 def torch_tree() -> Path:
     """The files of the image of flavor pytorch."""
-    build.build("pytorch", output.folder("pytorch"), relock=True, say=lambda step: None)
+    incremental.build("pytorch", output.folder("pytorch"), relock=True, say=lambda step: None)
     return root_tree.unpacked(output.folder("pytorch"))
 
 

@@ -15,7 +15,7 @@ LARGE_FOLDERS = {
     "benchmarks": "one file for each benchmark",
     "cloister/attestation": "a folder for each vendor, for each format and for each step from evidence to a verdict",
     "cloister/cli": "one file for each verb of a party",
-    "image": "a folder for each step of a build and of a release, and those of its inputs",
+    "image": "a folder for each step of a build and of a release, those of recipes and locks, and what all of them use",
     "cloister/protocol/schemas": "one schema for each document",
     "cloister/protocol/schemas/output": "one schema for each verb",
     "cloister/protocol": "one file for each document, rule or format that both ends compute",

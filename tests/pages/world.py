@@ -291,9 +291,9 @@ def _plan_tonight(world: World) -> None:
 
 
 def _build_image(world: World) -> None:
-    from image.build import build, output
+    from image.build import incremental, output
 
-    build.build("base", output.folder("base"), relock=True)
+    incremental.build("base", output.folder("base"), relock=True)
 
 
 def _build_with_firmware(world: World) -> None:

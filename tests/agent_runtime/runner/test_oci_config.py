@@ -107,7 +107,7 @@ def test_memory_file_systems_are_bounded_by_the_manifests_memory(memory: int) ->
 def test_own_host_name_has_the_addresses_of_the_loopback_interface() -> None:
     name = oci_config.config(JOB, PATHS)["hostname"]
     assert name == "algorithm"
-    lines = [line.split() for line in (stubs.ROOT / "image" / "templates" / "hosts").read_text().splitlines()]
+    lines = [line.split() for line in (stubs.ROOT / "image" / "guest" / "templates" / "hosts").read_text().splitlines()]
     assert {line[0] for line in lines if name in line[1:]} == {"127.0.0.1", "::1"}
 
 

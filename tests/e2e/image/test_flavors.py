@@ -18,7 +18,7 @@ from cloister.attestation.result.verdict import Verdict
 from cloister.client.connection.opening import Target, attest
 from cloister.client.trial import program
 from cloister.endpoint import Address
-from image.build import build, output, root_tree, verify
+from image.build import incremental, output, root_tree, verify
 from image.inputs import recipe
 from image.rootfs import elf
 from infra import paths
@@ -39,7 +39,7 @@ _BESIDE = "libsf_error_state.cpython-313-x86_64-linux-gnu.so"
 @pytest.fixture(scope="session")
 def pytorch(allowed: Path) -> Path:
     """The folder of the built image."""
-    build.build("pytorch", output.folder("pytorch"), relock=True)
+    incremental.build("pytorch", output.folder("pytorch"), relock=True)
     return output.folder("pytorch")
 
 

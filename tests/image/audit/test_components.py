@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from image.audit.components import Component, components
-from image.build.built import BuiltImage
+from image.build.built_image import BuiltImage
 from image.inputs.lockfile import Lock
 from tests.image.audit import small_lock
 

@@ -8,7 +8,7 @@ import pytest
 
 from cloister.errors import UnreachableError
 from image.audit import fetch
-from image.audit.data import Databases
+from image.audit.databases import Databases
 from image.audit.errors import DataError
 from tests.image.small_archive import SmallServer
 

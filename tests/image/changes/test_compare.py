@@ -12,7 +12,7 @@ import pytest
 
 from cloister.errors import InputError
 from cloister.protocol.imagemanifest import ImageEvent, ImageManifest, ImageOutput
-from image.audit.data import Databases
+from image.audit.databases import Databases
 from image.build import manifest, output
 from image.changes import compare, render
 from image.inputs.lockfile import Lock, LockedArchive, LockedPackage

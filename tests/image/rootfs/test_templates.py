@@ -9,7 +9,7 @@ from image.rootfs import templates
 
 
 def rendered(name: str, flavor: str) -> bytes:
-    template = (CHECKOUT / "image/templates" / name).read_bytes()
+    template = (CHECKOUT / "image/guest/templates" / name).read_bytes()
     return templates.render(name, template, recipe.load(flavor).recipe.template_values)
 
 

@@ -32,7 +32,7 @@ def build(
             say("No input and no output has changed since the last build.")
             return known
         # Imported late: they load what makes an image, which is not needed if nothing has changed.
-        from image.build.builder import assemble
+        from image.build.assembly import assemble
         from image.build.inputs import Inputs
         from image.build.steps import Steps
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from cloister.protocol.imagemanifest import ImageManifest
 from cloister.protocol.wheels import image_packages
-from image.build import built, layers, manifest, measure, output, source
+from image.build import built_image, layers, manifest, measure, output, source
 from image.build.inputs import STUB_FILE, STUB_PACKAGE, Inputs
 from image.build.steps import Steps
 from image.formats import disk, targz, uki, verity, vhd
@@ -90,11 +90,11 @@ def _assemble(inputs: Inputs, steps: Steps, kept: Path | None, workers: Workers)
         "root.verity": hash_tree.contents,
         "initrd.cpio.zst": initrd_archive,
         "vmlinuz": vmlinuz,
-        built.LISTING: manifest.listing(
+        built_image.LISTING: manifest.listing(
             {"root": root.listing, "initrd": initrd_tree.listing(), "uki": uki.listing(kernel_image)}
         ),
         "measurements.json": manifest.measurements(registers.result()),
-        built.LOCK: inputs.lock.encode(),
+        built_image.LOCK: inputs.lock.encode(),
     }
     decided_by = {
         "recipe": inputs.recipe.digest(),

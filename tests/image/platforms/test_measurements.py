@@ -7,7 +7,7 @@ import pytest
 from cloister.attestation.testkit.firmware import TD_SECTIONS, encode_firmware
 from cloister.errors import InputError
 from image.platforms.machine_value import MachineValue, MeasuredStep, ValueKind
-from image.platforms.measure import measure
+from image.platforms.measurements import measure
 from tests.image.platforms.test_registers import image
 
 __all__ = ["image"]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cloister.errors import InputError
-from image.audit import stream
+from image.audit import streaming_json
 from image.audit.errors import DataError
 
 
@@ -23,9 +23,9 @@ from image.audit.errors import DataError
 def test_members_are_those_of_the_object(
     text: str, chunk: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stream, "_CHUNK", chunk)
+    monkeypatch.setattr(streaming_json, "_CHUNK", chunk)
     (tmp_path / "data").write_text(text)
-    assert list(stream.members(tmp_path / "data", "data")) == list(json.loads(text).items())
+    assert list(streaming_json.members(tmp_path / "data", "data")) == list(json.loads(text).items())
 
 
 @pytest.mark.parametrize(
@@ -48,17 +48,17 @@ def test_members_are_those_of_the_object(
 def test_anything_but_an_object_is_refused(content: bytes, said: str, tmp_path: Path) -> None:
     (tmp_path / "data").write_bytes(content)
     with pytest.raises(DataError, match=f"data is not data: .*{said}"):
-        list(stream.members(tmp_path / "data", "data"))
+        list(streaming_json.members(tmp_path / "data", "data"))
 
 
 def test_member_has_a_largest_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream, "_CHUNK", 10)
-    monkeypatch.setattr(stream, "_LARGEST_MEMBER", 100)
+    monkeypatch.setattr(streaming_json, "_CHUNK", 10)
+    monkeypatch.setattr(streaming_json, "_LARGEST_MEMBER", 100)
     (tmp_path / "data").write_text(json.dumps({"a": "x" * 1000}))
     with pytest.raises(DataError, match="a member has more than 100 characters"):
-        list(stream.members(tmp_path / "data", "data"))
+        list(streaming_json.members(tmp_path / "data", "data"))
 
 
 def test_missing_file_is_an_input_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="absent cannot be read"):
-        list(stream.members(tmp_path / "absent", "data"))
+        list(streaming_json.members(tmp_path / "absent", "data"))

@@ -1,4 +1,4 @@
-"""Be another machine: one with another number of processors, and with file systems of another order."""
+"""Vary the environment of a build, as reprotest does: another number of processors, file systems of another order."""
 
 import os
 from collections.abc import Iterator

@@ -13,10 +13,10 @@ _CHECKOUT = Path(source.__file__).parents[2]
 _PROGRAM = """
 import os, sys
 from pathlib import Path
-from image.build import elsewhere, source
+from image.build import source, variation
 from image.rootfs.workers import Workers, processors
-if sys.argv[1] == "elsewhere":
-    elsewhere.become()
+if sys.argv[1] == "variation":
+    variation.become()
 folder = sys.argv[2]
 with Workers() as workers, os.scandir(folder) as entries:
     print(processors(), workers.count)
@@ -33,7 +33,7 @@ def told(where: str, folder: Path) -> list[str]:
 def test_another_machine_has_another_number_of_processors_and_order_but_the_same_digests(tmp_path: Path) -> None:
     for name in ("b", "a", "c"):
         (tmp_path / name).touch()
-    here, there = told("here", tmp_path), told("elsewhere", tmp_path)
+    here, there = told("here", tmp_path), told("variation", tmp_path)
 
     assert here[0].split() == [str(len(os.sched_getaffinity(0)))] * 2
     assert there[0].split() == ["1", "1"]
