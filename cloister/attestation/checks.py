@@ -9,7 +9,6 @@ from types import MappingProxyType
 from cloister.attestation.azure.checks import AZURE_CHECKS, AZURE_SNP_NAMES, AZURE_TDX_NAMES, CERTIFICATE_NAMES
 from cloister.attestation.collateral_source import CERTIFICATE
 from cloister.attestation.gcp.checks import GCP_CHECKS, GCP_SNP_NAMES, GCP_TDX_IMAGE_NAMES, GCP_TDX_NAMES
-from cloister.attestation.image_statements import STATEMENT_CHECKS
 from cloister.attestation.result.checkinfo import (
     AGAIN,
     LOG_ALONE,
@@ -21,6 +20,7 @@ from cloister.attestation.result.checkinfo import (
     missing,
 )
 from cloister.attestation.snp.checks import SNP_CHECKS, SNP_IMAGE_NAMES, SNP_NAMES
+from cloister.attestation.statements.checks import STATEMENT_CHECKS
 from cloister.attestation.tdx.checks import TDX_CHECKS, TDX_IMAGE_NAMES, TDX_NAMES
 
 _FORGED = compare(

@@ -18,9 +18,9 @@ from cloister.attestation.collateral_source import Collateral
 from cloister.attestation.diagnosis.explain import explained
 from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.evidence import Evidence, Platform
-from cloister.attestation.image_statements import check_statements
 from cloister.attestation.platforms import azure, gcp, local, sev_snp, tdx
 from cloister.attestation.platforms.appraisal import EvidenceAppraisal, PlatformResult, in_utc
+from cloister.attestation.platforms.statements import check_statements
 from cloister.attestation.policy.document import not_for_sessions
 from cloister.attestation.policy.images import ImageReference
 from cloister.attestation.policy.policy import SNP_PLATFORMS, TDX_PLATFORMS, Policy

@@ -22,7 +22,7 @@ from cloister.attestation.tpm import runtimelog, structures
 from cloister.attestation.tpm.runtimelog import Measurement, MeasurementKind
 from cloister.attestation.verifier import ReceiptPurpose, SessionPurpose, verify
 from cloister.attestation.x509.roots import Anchor
-from tests.attestation import image_statements
+from tests.attestation.statements import samples
 from tests.shared_files import VECTORS
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -105,7 +105,7 @@ def shared_cases(machine: Any, good: Case) -> dict[str, Callable[[], Case]]:
         return good.but(evidence=dataclasses.replace(changed.evidence(BINDING), runtime_log=log))
 
     return {
-        **image_statements.shared(good),
+        **samples.shared(good),
         "platform": lambda: good.with_evidence(platform=Platform.LOCAL),
         "purpose": lambda: receipt.but(purpose=SESSION),
         "session-nonce": lambda: good.but(purpose=dataclasses.replace(SESSION, nonce=OTHER)),

@@ -24,7 +24,7 @@ from image import cache
 from image.build import output
 from image.sbom import document
 from image.statements import signed
-from tests.attestation.image_statements import provenance
+from tests.attestation.statements.samples import provenance
 
 pytestmark = pytest.mark.interop
 

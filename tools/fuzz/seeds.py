@@ -41,7 +41,7 @@ from cloister.attestation.testkit.firmware import TD_SECTIONS, encode_firmware
 from cloister.attestation.testkit.google import Google, instance_info
 from cloister.attestation.testkit.microsoft import Paravisor, encode_hcl_report
 from cloister.attestation.tpm import structures
-from tests.attestation import image_statements
+from tests.attestation.statements import samples
 from tests.client.evidence import wrappers
 from tools.fuzz.targets import CORPUS, TARGETS
 
@@ -159,10 +159,10 @@ def _pem(*certificates: bytes) -> bytes:
 def _statements() -> dict[str, bytes]:
     """A builder's and a publisher's statement about an image."""
     image = hashlib.sha256(b"image").digest()
-    life = image_statements.life(image, SINCE)
+    life = samples.life(image, SINCE)
     return {
-        "provenance.json": image_statements.built(image, image_statements.LAB),
-        "lifecycle.json": image_statements.signed(life, image_statements.PUBLISHER),
+        "provenance.json": samples.built(image, samples.LAB),
+        "lifecycle.json": samples.signed(life, samples.PUBLISHER),
     }
 
 

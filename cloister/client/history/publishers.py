@@ -13,8 +13,8 @@ from typing import Any
 
 from cloister import userfile
 from cloister.attestation.collateral_source import FILE, SEEN_STATEMENT, CollateralItem, InMemory, Origin
-from cloister.attestation.image_statements import newest
 from cloister.attestation.policy.statements import PublisherPolicy
+from cloister.attestation.statements.newest import newest
 from cloister.attestation.statements.statement import ImageStatement
 from cloister.client.collateral.folder import collect
 from cloister.client.files import state

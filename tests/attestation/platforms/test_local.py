@@ -29,8 +29,8 @@ from cloister.attestation.tpm.runtimelog import Measurement, MeasurementKind
 from cloister.attestation.verifier import ReceiptPurpose, RecordingPurpose, SessionPurpose, verify
 from cloister.errors import ProofError
 from cloister.protocol import canonical, schema
-from tests.attestation import image_statements
 from tests.attestation.flips import flipped
+from tests.attestation.statements import samples
 from tests.attestation.wording import require_words
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -179,7 +179,7 @@ CASES: Mapping[str, Callable[[LocalMachine], Case]] = {
     ),
     "runtime-agent": lambda m: measured(m, entries(m)[0], Measurement(MeasurementKind.AGENT, OTHER), entries(m)[2]),
     "runtime-manifest": lambda m: measured(m, *entries(m)[:2], Measurement(MeasurementKind.MANIFEST, OTHER)),
-    **image_statements.cases(good),
+    **samples.cases(good),
     "quote-magic": lambda m: attested(m, magic=0xFF544348),
     "quote-type": lambda m: attested(m, kind=0x8017),
     "quote-signer": lambda m: attested(m, qualified_signer=b"\x00\x0b" + OTHER),

@@ -22,8 +22,8 @@ from cloister.attestation.testkit import Amd, LocalMachine, Processor, SnpMachin
 from cloister.attestation.tpm.runtimelog import Measurement, MeasurementKind
 from cloister.attestation.x509.roots import VENDORS
 from cloister.protocol import schema
-from tests.attestation import image_statements
 from tests.attestation.clouds import AT, BINDING, MANIFEST, OTHER, OTHER_384, RECEIPT, SESSION, Case, names
+from tests.attestation.statements import samples
 from tests.attestation.wording import require_words
 
 RESERVED_POLICY_BIT = 1 << 17
@@ -140,7 +140,7 @@ CASES: Mapping[str, Callable[[SnpMachine], Case]] = {
     "runtime-manifest": lambda m: changed(
         m, runtime_log=(*entries(m)[:2], Measurement(MeasurementKind.MANIFEST, OTHER))
     ),
-    **image_statements.cases(good),
+    **samples.cases(good),
     "snp-report-version": lambda m: reported(m, version=2).but(
         policy=m.policy(snp=m.section(minimum_report_version=3))
     ),

@@ -29,7 +29,7 @@ from cloister.attestation.verifier import ReceiptPurpose, SessionPurpose, verify
 from cloister.attestation.x509.certificate import Certificate
 from cloister.attestation.x509.roots import Anchor
 from cloister.protocol import canonical, schema
-from tests.attestation import image_statements
+from tests.attestation.statements import samples
 from tests.attestation.wording import require_words
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -248,7 +248,7 @@ CASES: Mapping[str, Callable[[Td], Case]] = {
     ),
     "runtime-agent": lambda t: measured(t, log_of(t)[0], Measurement(MeasurementKind.AGENT, OTHER), log_of(t)[2]),
     "runtime-manifest": lambda t: measured(t, *log_of(t)[:2], Measurement(MeasurementKind.MANIFEST, OTHER)),
-    **image_statements.cases(good),
+    **samples.cases(good),
     "tdx-qe-vendor": other_vendor,
     "tdx-quote-signature": lambda t: flipped(t, 4 + 63),
     "tdx-attestation-key": lambda t: enclave(t, report_data=OTHER + bytes(32)),

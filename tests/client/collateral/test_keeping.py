@@ -14,7 +14,7 @@ from cloister.client.collateral.folder import load_collateral
 from cloister.client.collateral.keeping import keep_collateral, list_collateral
 from cloister.client.evidence.collateral_folder import fetch_collateral, pack_collateral
 from cloister.errors import InputError, UnreachableError
-from tests.attestation.image_statements import LAB, PUBLISHER, built, life, signed
+from tests.attestation.statements.samples import LAB, PUBLISHER, built, life, signed
 from tests.client.collateral.conftest import Asking
 from tests.client.collateral.services import ISSUER, NOW, Reply, Server, intel, pem, revocations
 

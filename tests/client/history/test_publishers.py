@@ -11,7 +11,7 @@ from cloister.attestation.statements.lifecycle import ImageStatus
 from cloister.client import Party
 from cloister.client.history.publishers import read_publishers, remember_statement, remembered_statements
 from cloister.errors import InputError, ProofError
-from tests.attestation.image_statements import DAY, LAB, PUBLISHER, life, public, publisher, signed
+from tests.attestation.statements.samples import DAY, LAB, PUBLISHER, life, public, publisher, signed
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 

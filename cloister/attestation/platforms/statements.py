@@ -4,52 +4,23 @@ Statements come from the party itself, never from the machine. Signatures are ve
 policy names; a statement of anyone else has no effect.
 """
 
-import hashlib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from cloister.attestation.collateral.usable import UsableCollateral
 from cloister.attestation.policy.images import ImageReference
 from cloister.attestation.policy.policy import Policy
 from cloister.attestation.policy.statements import BuildersPolicy, PublisherPolicy
-from cloister.attestation.result.checkinfo import CheckInfo, Failure, FailureKind, compare
 from cloister.attestation.result.verdict import Recorder
-from cloister.attestation.statements.lifecycle import ImageStatus, LifeCycle, ListedImage
+from cloister.attestation.statements.checks import UNLISTED, WITHDRAWN
+from cloister.attestation.statements.lifecycle import ImageStatus, ListedImage
+from cloister.attestation.statements.newest import Newest, newest
 from cloister.attestation.statements.provenance import Provenance
 from cloister.attestation.statements.statement import ImageStatement
 from cloister.protocol import canonical, signingkey
 
 CLOCKS = timedelta(minutes=5)
 """How far a publisher's clock may be ahead of the party's."""
-
-_NEWEST = Failure(
-    FailureKind.OUTDATED,
-    "Ask the publisher for its newest statement, not by way of the machine's operator, and put it into the folder of "
-    "--collateral.",
-)
-_WITHDRAWN = Failure(
-    FailureKind.REVOKED, "The publisher has withdrawn this image: use a machine that runs a current one."
-)
-_UNLISTED = compare(FailureKind.IDENTITY, "the digest of the image", "its publisher")
-
-STATEMENT_CHECKS = {
-    "image-builders": CheckInfo(
-        "The builders who have made the image",
-        compare(
-            FailureKind.IDENTITY,
-            "the digest of the image",
-            "the builders that your policy names",
-            first="Ask them for their statements about this image, and put them into the folder of --collateral.",
-        ),
-    ),
-    "image-lifecycle": CheckInfo("What the publisher says of the image", _NEWEST, (_WITHDRAWN, _UNLISTED)),
-    "image-age": CheckInfo(
-        "The age of the image's packages",
-        Failure(FailureKind.OUTDATED, "Use a machine whose image was locked from a newer index of Debian."),
-    ),
-}
-"""The checks, which every platform has."""
 
 _NO_IMAGE = "the machine has not booted an image that the policy names"
 
@@ -116,28 +87,6 @@ def _made(statement: ImageStatement, key: bytes) -> bytes | None:
     return stated.manifest_digest
 
 
-@dataclass(frozen=True)
-class Newest:
-    """The statements of a publisher with its highest counter; several only if it has contradicted itself."""
-
-    life: LifeCycle
-    statements: tuple[ImageStatement, ...]
-
-    @property
-    def digests(self) -> frozenset[bytes]:
-        """Of what was signed: an ECDSA key signs the same statement with other bytes each time."""
-        return frozenset(hashlib.sha256(one.envelope.payload).digest() for one in self.statements)
-
-
-def newest(statements: Iterable[ImageStatement], key: bytes) -> Newest | None:
-    """What the publisher with this key has stated last; None if it has signed none of the statements."""
-    own = [(one.stated, one) for one in statements if isinstance(one.stated, LifeCycle) and one.signed_by(key)]
-    if not own:
-        return None
-    last = max((life for life, _ in own), key=lambda life: life.counter)
-    return Newest(last, tuple(one for life, one in own if life.counter == last.counter))
-
-
 def _check_publisher(
     checks: Recorder,
     image: ImageReference,
@@ -163,9 +112,9 @@ def _check_publisher(
     if problem:
         checks.record("image-lifecycle", False, expected, f"{found}: {problem}")
     elif listed is None:
-        checks.fail("image-lifecycle", expected, f"{found}, which does not list the image", _UNLISTED)
+        checks.fail("image-lifecycle", expected, f"{found}, which does not list the image", UNLISTED)
     elif listed.status is not ImageStatus.CURRENT:
-        checks.fail("image-lifecycle", expected, f"{found}, with the image as {listed.status}", _WITHDRAWN)
+        checks.fail("image-lifecycle", expected, f"{found}, with the image as {listed.status}", WITHDRAWN)
     else:
         checks.record("image-lifecycle", True, expected, f"{found}, with the image as current")
     _judge_age(checks, policy, None if problem else listed, at)
