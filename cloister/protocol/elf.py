@@ -18,7 +18,8 @@ _NEED, _NEED_PART = struct.Struct("<HHIII"), struct.Struct("<IHHII")
 CLASS_64, LITTLE_ENDIAN, X86_64 = 2, 1, 62
 RELOCATABLE, EXECUTABLE, SHARED, CORE = 1, 2, 3, 4
 _PT_LOAD, _PT_DYNAMIC, _PT_INTERP = 1, 2, 3
-_DT_NULL, _DT_NEEDED, _DT_STRTAB, _DT_SONAME = 0, 1, 5, 14
+_DT_NULL, _DT_NEEDED, _DT_STRTAB, _DT_SONAME, _DT_RPATH, _DT_RUNPATH = 0, 1, 5, 14, 15, 29
+_NAMES = (_DT_NEEDED, _DT_SONAME, _DT_RPATH, _DT_RUNPATH)
 _DT_VERNEED, _DT_VERNEEDNUM = 0x6FFFFFFE, 0x6FFFFFFF
 _MAX_DYNAMIC = 1024 * 1024
 _MAX_VERSIONS = 4096
@@ -37,10 +38,11 @@ class ElfError(InputError):
 
 @dataclass(frozen=True)
 class Dynamic:
-    """The names in DT_NEEDED in their order, and DT_SONAME ("" without one)."""
+    """The names in DT_NEEDED in their order, DT_SONAME ("" without one), and the folders in DT_RPATH and DT_RUNPATH."""
 
     needed: tuple[str, ...]
     soname: str
+    folders: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -141,7 +143,7 @@ def _entries(read: Read, segments: list[_Segment]) -> _Entries | None:
         if tag == _DT_NULL:
             break
         entries.append((tag, value))
-    if sum(tag in (_DT_NEEDED, _DT_SONAME) for tag, _ in entries) > _MAX_NAMES:
+    if sum(tag in _NAMES for tag, _ in entries) > _MAX_NAMES:
         raise ElfError(f"Invalid ELF program: it needs more than {_MAX_NAMES} libraries.")
     return entries
 
@@ -158,10 +160,15 @@ def _dynamic(read: Read, segments: list[_Segment], entries: _Entries) -> Dynamic
         if any(tag == _DT_NEEDED for tag, _ in entries):
             raise ElfError("Invalid ELF program: the table of strings is in no segment.")
         return Dynamic((), "")
-    named = [(tag, strings + value) for tag, value in entries if tag in (_DT_NEEDED, _DT_SONAME)]
+    named = [(tag, strings + value) for tag, value in entries if tag in _NAMES]
     texts = _names(read, {place for _, place in named})
     names = {wanted: [texts[place] for tag, place in named if tag == wanted] for wanted, _ in named}
-    return Dynamic(tuple(names.get(_DT_NEEDED, [])), next(iter(names.get(_DT_SONAME, [])), ""))
+    searched = [*names.get(_DT_RPATH, []), *names.get(_DT_RUNPATH, [])]
+    return Dynamic(
+        tuple(names.get(_DT_NEEDED, [])),
+        next(iter(names.get(_DT_SONAME, [])), ""),
+        tuple(folder for one in searched for folder in one.split(":")),
+    )
 
 
 def _versions(read: Read, segments: list[_Segment], entries: _Entries) -> tuple[str, ...]:

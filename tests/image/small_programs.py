@@ -35,22 +35,35 @@ def efi_program(sections: Iterable[tuple[str, bytes]] = ((".text", b"\xc3" * 100
     return (dos + b"PE\0\0" + coff + optional + rows).ljust(headers, b"\0") + contents
 
 
-def elf_program(needed: Iterable[str], soname: str = "", before: int = 0) -> bytes:
-    """An ELF file with a dynamic section that needs these libraries, and nothing else but ``before`` zero bytes."""
+def elf_program(
+    needed: Iterable[str], soname: str = "", before: int = 0, *, linker: str = "", folders: str = ""
+) -> bytes:
+    """An ELF file with a dynamic section that needs these libraries, which ``linker`` looks for in ``folders``, too
+    (DT_RUNPATH), and nothing else but ``before`` zero bytes.
+    """
     entries, strings = [], b"\0"
-    for tag, name in [*((1, name) for name in needed), *([(14, soname)] if soname else [])]:
+    named = [
+        *((1, name) for name in needed),
+        *([(14, soname)] if soname else []),
+        *([(29, folders)] if folders else []),
+    ]
+    for tag, name in named:
         entries.append((tag, len(strings)))
         strings += name.encode() + b"\0"
-    start = 64 + 2 * 56 + before
+    count = 3 if linker else 2
+    start = 64 + count * 56 + before
     dynamic = b"".join(struct.pack("<qQ", *row) for row in [*entries, (5, 0x1000 + start), (10, len(strings)), (0, 0)])
     size = start + len(strings) + len(dynamic)
     header = struct.pack(
-        "<4sBBBBB7xHHIQQQIHHHHHH", b"\x7fELF", 2, 1, 1, 0, 0, 3, 62, 1, 0, 64, 0, 0, 64, 56, 2, 64, 0, 0
+        "<4sBBBBB7xHHIQQQIHHHHHH", b"\x7fELF", 2, 1, 1, 0, 0, 3, 62, 1, 0, 64, 0, 0, 64, 56, count, 64, 0, 0
     )
     rows = struct.pack("<IIQQQQQQ", 1, 5, 0, 0x1000, 0x1000, size, size, 0x1000)
     place = start + len(strings)
     rows += struct.pack("<IIQQQQQQ", 2, 6, place, 0x1000 + place, 0x1000 + place, len(dynamic), len(dynamic), 8)
-    return header + rows + bytes(before) + strings + dynamic
+    name = linker.encode() + b"\0" if linker else b""
+    if linker:
+        rows += struct.pack("<IIQQQQQQ", 3, 4, size, 0, 0, len(name), len(name), 1)
+    return header + rows + bytes(before) + strings + dynamic + name
 
 
 def module(name: str, depends: str = "", softdep: str = "") -> bytes:

@@ -102,12 +102,12 @@ class ContainerImage:
         what = _named(layer)
         for number, member in enumerate(read_members(_plain(self._stored(layer, lambda data: None), what))):
             if number == wanted:
-                data = b""
+                data = bytearray()
                 for piece in member.content:
                     data += piece
                     if len(data) >= most:
                         break
-                return data[:most]
+                return bytes(data[:most])
         raise ContainerError(f"{what} was changed while it was read.", hint=AGAIN)
 
     def _stored(self, number: int, seen: Callable[[bytes], object]) -> Piece:

@@ -19,11 +19,17 @@ MOUNT_POINTS = ("dev", "proc", "run", "sys", "tmp", "var/tmp", "work")
 Read = Callable[[Place, int], bytes]
 """The first bytes of a file."""
 
-_START = 1024 * 1024
-"""Bytes at the beginning of a program in which the name of its dynamic linker is looked for."""
+START = 1024 * 1024
+"""Bytes at the beginning of a program that are examined on a machine: there, the name of its dynamic linker counts."""
+
+WHOLE = 64 * 1024 * 1024
+"""Bytes of a program in which the names of its libraries are looked for, where there is memory for them."""
 
 _LINE = 256
 """Bytes of a script's first line that the kernel reads (binfmts.h, BINPRM_BUF_SIZE)."""
+
+_SHOWN = 4
+"""How many missing libraries are named."""
 
 _SCRIPTS = 4
 """How many scripts may be each other's interpreters (fs/exec.c, exec_binprm)."""
@@ -34,6 +40,13 @@ _LINKER = (
     "Link the program statically, or build it in the image that it runs in: one with glibc needs another linker than "
     "one with musl (Alpine), and `scratch` has none."
 )
+_LIBRARY = (
+    "Install it in the image (of a build in stages: in the last one), or link the program statically. In the image, "
+    "`ldd` lists what is not found."
+)
+_OWN_NAMES = ("libc.", "libpthread.", "librt.", "libm.", "libdl.", "libutil.", "libxnet.")
+"""Libraries whose names musl's dynamic linker takes for its own (musl 1.2.5, ldso/dynlink.c, load_library)."""
+
 _FILE = (
     "COPY the program to another folder of the image, such as /app. For a script that is one of the algorithm's files, "
     "start its interpreter: `args: [sh, /work/train.sh]`."
@@ -43,8 +56,12 @@ _ENDINGS = "Save the script with line endings of Linux: `sed -i 's/\\r$//' SCRIP
 _FORMAT = "Begin a script with its interpreter, such as #!/bin/sh; compile a program for x86-64 Linux."
 
 
-def require_program(root: RootFilesystem, process: ContainerProcess, read: Read) -> None:
-    """Raise ContainerError if an image's program is not in it, or its user may not or the kernel cannot start it."""
+def require_program(root: RootFilesystem, process: ContainerProcess, read: Read, most: int = START) -> None:
+    """Raise ContainerError if an image's program is not in it, or its user may not or the kernel cannot start it.
+
+    So it is for a library that the program needs and that is nowhere in the image, if the program has at most ``most``
+    bytes. What its libraries need is not examined.
+    """
     program = process.args[0]
     found = _find(root, process, program)
     if isinstance(found, str):
@@ -55,7 +72,7 @@ def require_program(root: RootFilesystem, process: ContainerProcess, read: Read)
         )
     if found is None:
         raise ContainerError(f"The image starts {names.shown(program)}, which is not in it.", hint=_COMMAND)
-    _require_startable(root, process, found, read)
+    _require_startable(root, process, found, read, most)
 
 
 def _places(process: ContainerProcess, program: str) -> list[str]:
@@ -108,11 +125,11 @@ def _closed(found: Place, process: ContainerProcess) -> str | None:
     return None
 
 
-def _require_startable(root: RootFilesystem, process: ContainerProcess, place: Place, read: Read) -> None:
+def _require_startable(root: RootFilesystem, process: ContainerProcess, place: Place, read: Read, most: int) -> None:
     """Follow a program to its interpreter or dynamic linker. Raises ContainerError if the kernel cannot start it."""
     for _ in range(_SCRIPTS):
         said = f"The image starts {shown('/' + place.path)}"
-        begins = read(place, _START)
+        begins = read(place, most)
         if not begins.startswith(b"#!"):
             break
         for needed in _interpreters(said, begins):
@@ -123,13 +140,50 @@ def _require_startable(root: RootFilesystem, process: ContainerProcess, place: P
             place = found
     else:
         raise ContainerError("The image starts a script whose interpreter is a script, and so on.", hint=_INTERPRETER)
-    linker = _linker(said, begins)
+    linker = _linker(said, begins, most)
     if linker is None:
         return
     if _find(root, process, linker) is None:
         raise ContainerError(
             f"{said}, which needs the dynamic linker {names.shown(linker)}; that is not in it.", hint=_LINKER
         )
+    if len(begins) < most:
+        _require_libraries(root, process, f"The image starts {shown('/' + place.path)}", linker, begins)
+
+
+def _require_libraries(root: RootFilesystem, process: ContainerProcess, said: str, linker: str, program: bytes) -> None:
+    """Raise ContainerError for a library that the dynamic linker cannot find in any folder, whatever it searches."""
+    try:
+        dynamic = elf.dynamic(lambda offset, size: program[offset : offset + size])
+    except elf.ElfError as error:
+        raise ContainerError(f"{said}, which is damaged: {error.message}", hint=_FORMAT) from error
+    if dynamic is None:
+        return
+    variables = dict(one.partition("=")[::2] for one in process.environment)
+    path = variables.get("LD_LIBRARY_PATH", "")
+    if any(_is_mounted(folder, process) for folder in (*dynamic.folders, *(path.split(":") if path else ()))):
+        return  # the library may be one of the algorithm's files
+    needed = [name for name in dynamic.needed if "/" not in name]
+    if linker.rpartition("/")[2].startswith("ld-musl-"):
+        needed = [name for name in needed if not name.startswith(_OWN_NAMES)]
+    if missing := root.absent(needed, MOUNT_POINTS):
+        shown_names = ", ".join(names.shown(name) for name in missing[:_SHOWN])
+        more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
+        what = "a library" if len(missing) == 1 else "libraries"
+        raise ContainerError(
+            f"{said}, which needs {what} that the image does not have: {shown_names}{more}.", hint=_LIBRARY
+        )
+
+
+def _is_mounted(folder: str, process: ContainerProcess) -> bool:
+    """Whether a folder that is searched for libraries may be one that the sandbox mounts. An empty name and relative
+    ones mean the working folder (ld.so(8)).
+    """
+    if folder.startswith(("$ORIGIN", "${ORIGIN}")):
+        return False
+    whole = folder if folder.startswith("/") else f"{process.folder}/{folder}"
+    parts = [part for part in whole.split("/") if part not in ("", ".")]
+    return ".." in parts or any(parts[: len(point.split("/"))] == point.split("/") for point in MOUNT_POINTS)
 
 
 def _interpreters(said: str, begins: bytes) -> Iterator[str]:
@@ -147,15 +201,15 @@ def _interpreters(said: str, begins: bytes) -> Iterator[str]:
         yield rest
 
 
-def _linker(said: str, begins: bytes) -> str | None:
-    """The dynamic linker of a program; None for one without, or whose name is not in its beginning."""
+def _linker(said: str, begins: bytes, most: int) -> str | None:
+    """The dynamic linker of a program; None for one without, or whose name is not in its first ``most`` bytes."""
     if not begins.startswith(elf.MAGIC):
         what = "is empty" if not begins else "is neither a program (ELF) nor a script that names its interpreter (#!)"
         raise ContainerError(f"{said}, which {what}.", hint=_FORMAT)
     try:
         found = elf.start(lambda offset, size: begins[offset : offset + size])
     except elf.ElfError as error:
-        if len(begins) >= _START:
+        if len(begins) >= most:
             return None  # patchelf puts the name at the end
         raise ContainerError(f"{said}, which is damaged: {error.message}", hint=_FORMAT) from error
     if (found.file_class, found.byte_order, found.machine) != (elf.CLASS_64, elf.LITTLE_ENDIAN, elf.X86_64):

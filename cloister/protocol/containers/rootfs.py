@@ -7,7 +7,7 @@ and never above the root. A sink makes the files, or only counts them.
 Long because the rules of layers refer to each other: whiteouts, links, replaced folders.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -200,6 +200,20 @@ class RootFilesystem:
             if node.children is None:
                 yield at
             pending += [(f"{at}/{name}", child) for name, child in (node.children or {}).items()]
+
+    def absent(self, wanted: Iterable[str], without: Sequence[str]) -> list[str]:
+        """Those names that nothing in the image has but folders, and what is below the folders ``without``."""
+        left = list(dict.fromkeys(wanted))
+        pending = [("", self._root)]
+        while pending and left:
+            at, node = pending.pop()
+            for name, child in (node.children or {}).items():
+                path = _join(at, name)
+                if child.children is None:
+                    left = [one for one in left if one != name]
+                elif path not in without:
+                    pending.append((path, child))
+        return left
 
     def make_folder(self, path: str) -> None:
         """Make a folder, and those around it, where nothing is yet. Links on the way are followed."""

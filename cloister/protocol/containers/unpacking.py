@@ -10,7 +10,7 @@ from cloister.protocol.containers import limits
 from cloister.protocol.containers.errors import ContainerError
 from cloister.protocol.containers.image import ContainerImage
 from cloister.protocol.containers.process import ContainerProcess, resolve
-from cloister.protocol.containers.program import MOUNT_POINTS, require_program
+from cloister.protocol.containers.program import MOUNT_POINTS, START, WHOLE, require_program
 from cloister.protocol.containers.rootfs import Place, RootFilesystem, RootSink
 from cloister.protocol.containers.sinks import CountingSink, WritingSink
 from cloister.protocol.placement import WORK
@@ -42,7 +42,7 @@ def check(stream: IO[bytes], args: Sequence[str] = (), environment: Mapping[str,
     """
     image = ContainerImage(stream)
     root = RootFilesystem.of(image.layers(), CountingSink())
-    return _finish(image, root, args, environment or {})
+    return _finish(image, root, args, environment or {}, WHOLE)
 
 
 def unpack(
@@ -93,8 +93,14 @@ def _agreed(stream: IO[bytes], digest: str) -> ContainerImage:
 
 
 def _finish(
-    image: ContainerImage, root: RootFilesystem, args: Sequence[str], environment: Mapping[str, str]
+    image: ContainerImage,
+    root: RootFilesystem,
+    args: Sequence[str],
+    environment: Mapping[str, str],
+    examined: int = START,
 ) -> CheckedImage:
+    """``examined``: the bytes of the program that are read, in memory."""
+
     def read(place: Place, most: int) -> bytes:
         return image.content(place.source, most) if place.source is not None else b""
 
@@ -111,6 +117,6 @@ def _finish(
     passwd, group = (read(one, limits.MAX_USERS) if one is not None and one.is_file else None for one in users)
     process = resolve(image.config, args, environment, passwd=passwd, group=group)
     root.make_folder(process.folder)
-    require_program(root, process, read)
+    require_program(root, process, read, examined)
     root.finish()
     return CheckedImage(image.digest, root.peak, process, image.config.volumes, root.left_out, hidden)

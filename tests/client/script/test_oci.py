@@ -9,6 +9,7 @@ from cloister.client.script.algorithm import Program, ProgramFindings
 from cloister.client.script.examination import examine
 from cloister.errors import InputError
 from cloister.protocol.manifest import DeclaredContainer
+from tests.image.small_programs import elf_program
 from tests.oci_archives import PROGRAM, Entry, Layout, folder, hard, link, simple, tar
 
 RUN = Entry("bin/run", PROGRAM, mode=0o755)
@@ -83,6 +84,15 @@ def linked(linker: bytes) -> bytes:
     return header(_56=1) + named + linker + b"\0"
 
 
+def needing(
+    names: tuple[str, ...], *there: str, linker: str = "lib/ld.so", folders: str = "", before: int = 0
+) -> tuple[list[list[Entry]], dict[str, object]]:
+    """An image whose program needs libraries; ``there`` are files of the image."""
+    program = elf_program(names, before=before, linker=f"/{linker}", folders=folders)
+    files = [Entry(name, PROGRAM, mode=0o755) for name in (linker, *there)]
+    return [[Entry("bin/run", program, mode=0o755), *files]], CONFIG
+
+
 UNSTARTABLE = {
     "an empty file": (started(b""), "starts /bin/run, which is empty", "#!/bin/sh"),
     "text": (started(b"echo hi\n"), "neither a program (ELF) nor a script", "#!/bin/sh"),
@@ -101,6 +111,21 @@ UNSTARTABLE = {
         ([[Entry("bin/run", linked(b"/lib/ld-musl-x86_64.so.1"), mode=0o755),
            Entry("lib64/ld-linux-x86-64.so.2", PROGRAM, mode=0o755)]], CONFIG),
         "dynamic linker /lib/ld-musl-x86_64.so.1", "Alpine"),
+    "a program without its linker, which it names at its end": (
+        ([needing((), before=1 << 21)[0][0][:1]], CONFIG), "needs the dynamic linker /lib/ld.so; that", "statically"),
+    "a program without its library": (
+        needing(("libx.so.1", "libc.so.6"), "usr/lib/libc.so.6"),
+        "needs a library that the image does not have: libx.so.1.", "in the last one"),
+    "a program without many libraries": (
+        needing(tuple(f"lib{number}.so" for number in range(6))),
+        "needs libraries that the image does not have: lib0.so, lib1.so, lib2.so, lib3.so and 2 more.", "`ldd`"),
+    "a program whose library is a folder": (needing(("libx.so.1",), "lib/libx.so.1/a"), "have: libx.so.1.", "ldd"),
+    "a program whose library the sandbox hides": (
+        needing(("libx.so.1",), "tmp/libx.so.1", "work/lib/libx.so.1"), "does not have: libx.so.1.", "ldd"),
+    "a script whose interpreter needs a library": (
+        ([[Entry("bin/run", b"#!/bin/sh\n", mode=0o755),
+           Entry("bin/sh", elf_program(["libx.so.1"], linker="/lib/ld.so"), mode=0o755),
+           Entry("lib/ld.so", PROGRAM, mode=0o755)]], CONFIG), "starts /bin/sh, which needs a library", "ldd"),
     "a script without its shell": (started(b"#!/bin/sh\necho\n"), "script for /bin/sh, which is not in it", "Install"),
     "a script whose shell has arguments": (started(b"#! \t/bin/sh  -e\n"), "a script for /bin/sh, which", "Install"),
     "a script for env without env": (started(b"#!/usr/bin/env sh\n"), "a script for /usr/bin/env, which", "Install"),
@@ -177,7 +202,18 @@ STARTED = {
     "linked": (
         [[Entry("bin/run", linked(b"/lib/ld.so"), mode=0o755), link("lib", "usr/lib"),
           Entry("usr/lib/ld.so", PROGRAM, mode=0o755)]], CONFIG),
-    "whose linker is named at its end": (started(header(_32=64, _34=32, _56=1) + bytes(1 << 21))),
+    "whose linker is named at its end": (needing((), before=1 << 21)),
+    "whose library is in another folder": (needing(("libx.so.1",), "opt/lib/libx.so.1")),
+    "whose library is a link": ([[*needing(("libx.so.1",))[0][0], link("lib/libx.so.1", "libx.so.1.2")]], CONFIG),
+    "with a library of its own folder": (needing(("libx.so.1",), "app/libx.so.1", folders="$ORIGIN/../app")),
+    "with names that are musl's own": (
+        needing(("libc.musl-x86_64.so.1", "libpthread.so.0", "libm.so.6"), linker="lib/ld-musl-x86_64.so.1")),
+    "with a library among the algorithm's files": (
+        (needing(("libx.so.1",))[0], {**CONFIG, "Env": ["PATH=/usr/bin:/bin", "LD_LIBRARY_PATH=/usr/lib:/work/lib"]})),
+    "with a library in a working folder that is mounted": (
+        (needing(("libx.so.1",))[0], {**CONFIG, "Env": ["PATH=/bin", "LD_LIBRARY_PATH=lib"], "WorkingDir": "/work"})),
+    "whose linker searches the files of the algorithm": (needing(("libx.so.1",), folders="/opt:/work/lib")),
+    "with a library named by its path": (needing(("/opt/libx.so.1",))),
     "a script": (started(b"#!/bin/1 -e\nexec train\n", PROGRAM)),
     "a script without an end of line": (started(b"#!/bin/1", PROGRAM)),
     "a script for a script": (started(b"#!/bin/1\n", b"#!/bin/2\n", PROGRAM)),
