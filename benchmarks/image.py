@@ -13,6 +13,7 @@ from pathlib import Path
 from benchmarks import baseline, memory
 from benchmarks.measurement import CHECKOUT, INVOKE, BenchmarkError, BenchmarkResult, invoke
 from benchmarks.slow_mirror import SlowMirror
+from cloister.protocol.imagemanifest import KERNEL_IMAGE
 from image.inputs.chain import TOOLS
 
 FLAVOR = "base"
@@ -21,7 +22,7 @@ BASELINE = "9c186976"
 
 _OUTPUT = CHECKOUT / "out" / "image" / FLAVOR
 # The contents of the raw disk's partitions; the rest is padding and the partition table.
-_CONTENTS = ("uki.efi", "root.erofs", "root.verity")
+_CONTENTS = (KERNEL_IMAGE, "root.erofs", "root.verity")
 _MEGABYTE = 1_000_000
 _SHARE = 1 / 1.7
 _RATE = 10
@@ -90,7 +91,7 @@ def _sizes() -> list[BenchmarkResult]:
         BenchmarkResult(
             "raw disk without the ESP's padding", (sum(sizes.values()),), "MB", 85, "UKI, root and hash tree"
         ),
-        BenchmarkResult("UKI", (sizes["uki.efi"],), "MB", 15, "manifest.json"),
+        BenchmarkResult("UKI", (sizes[KERNEL_IMAGE],), "MB", 15, "manifest.json"),
     ]
 
 

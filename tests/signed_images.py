@@ -1,6 +1,5 @@
 """Statements about signed images, for tests that boot none."""
 
-import hashlib
 from collections.abc import Mapping
 
 from cloister.protocol.imagemanifest import ImageEvent, ImageManifest, ImageOutput, replayed
@@ -11,12 +10,15 @@ NAMES = ("PK", "KEK", "db")
 
 
 def event(text: str) -> ImageEvent:
-    return ImageEvent(text, hashlib.sha256(text.encode()).hexdigest(), hashlib.sha384(text.encode()).hexdigest())
+    return ImageEvent.of(text, text.encode())
 
 
 def statement(image: ImageManifest, outputs: Mapping[str, ImageOutput] | None = None) -> SignedImage:
     """A statement about ``image``, by default with as many outputs as a registry looks for."""
-    events = {PROGRAMS: programs(image), SECURE_BOOT: (event("EV_EFI_VARIABLE_DRIVER_CONFIG: SecureBoot"),)}
+    events = {
+        PROGRAMS: programs(image.events.get(PROGRAMS, ())),
+        SECURE_BOOT: (event("EV_EFI_VARIABLE_DRIVER_CONFIG: SecureBoot"),),
+    }
     names = ("uki.signed.efi", "disk.raw", "disk.vhd", "disk.tar.gz")
     return SignedImage(
         manifest=image.digest().hex(),

@@ -1,13 +1,16 @@
 """The manifest of a guest image: its inputs, its outputs, and what a CVM that boots it measures."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Any, Self
 
 from cloister.protocol import canonical, schema
 
 MAX_SIZE = 1024 * 1024
+
+KERNEL_IMAGE = "uki.efi"
+"""The output that firmware starts: stub, kernel, command line and initrd as one EFI program (UKI)."""
 
 
 @dataclass(frozen=True)
@@ -17,6 +20,11 @@ class ImageEvent:
     event: str
     sha256: str
     sha384: str
+
+    @classmethod
+    def of(cls, text: str, measured: bytes) -> Self:
+        """The event of bytes that are measured as they are."""
+        return cls(text, hashlib.sha256(measured).hexdigest(), hashlib.sha384(measured).hexdigest())
 
 
 @dataclass(frozen=True)
@@ -50,13 +58,6 @@ class ImageManifest:
         value = canonical.parse(data, what=what, limit=MAX_SIZE)
         schema.validate("image/image-manifest", value, what=what)
         measured = value["measurements"]
-        events = {
-            int(index): tuple(ImageEvent(**event) for event in listed)
-            for index, listed in measured.get("events", {}).items()
-        }
-        for index, listed in events.items():
-            if measured["pcrs"].get(str(index)) != replayed(listed):
-                raise canonical.FormatError(f"{what}: the events of PCR {index} do not lead to its value.")
         return cls(
             flavor=value["flavor"],
             debug=value["debug"],
@@ -66,7 +67,7 @@ class ImageManifest:
             },
             pcrs={int(index): digest for index, digest in measured["pcrs"].items()},
             packages=dict(value["packages"]),
-            events=events,
+            events=parse_events(measured, what),
         )
 
     def encode(self) -> bytes:
@@ -81,7 +82,7 @@ class ImageManifest:
                 "outputs": {name: {"sha256": out.sha256, "size": out.size} for name, out in self.outputs.items()},
                 "measurements": {
                     "pcrs": {str(index): digest for index, digest in self.pcrs.items()},
-                    **({"events": self._event_values()} if self.events else {}),
+                    **({"events": event_values(self.events)} if self.events else {}),
                 },
             }
         )
@@ -90,16 +91,40 @@ class ImageManifest:
         """SHA-256 of the canonical form, 32 bytes: the name of the image."""
         return hashlib.sha256(self.encode()).digest()
 
-    def _event_values(self) -> dict[str, list[dict[str, str]]]:
-        return {
-            str(index): [{"event": one.event, "sha256": one.sha256, "sha384": one.sha384} for one in listed]
-            for index, listed in self.events.items()
-        }
+
+def parse_events(measured: Mapping[str, Any], what: str) -> dict[int, tuple[ImageEvent, ...]]:
+    """The events by register from a document's ``measurements``. Raises FormatError if they lead to other values."""
+    events = {
+        int(index): tuple(ImageEvent(**event) for event in listed)
+        for index, listed in measured.get("events", {}).items()
+    }
+    for index, listed in events.items():
+        if measured["pcrs"].get(str(index)) != replayed(listed):
+            raise canonical.FormatError(f"{what}: the events of PCR {index} do not lead to its value.")
+    return events
 
 
-def replayed(events: Sequence[ImageEvent]) -> str:
-    """The register after ``events``, in the sha256 bank (TPM 2.0 Library, part 1, section 17.4)."""
-    value = bytes(32)
-    for event in events:
-        value = hashlib.sha256(value + bytes.fromhex(event.sha256)).digest()
+def event_values(events: Mapping[int, Sequence[ImageEvent]]) -> dict[str, list[dict[str, str]]]:
+    """The events as a document's ``measurements`` hold them."""
+    return {
+        str(index): [{"event": one.event, "sha256": one.sha256, "sha384": one.sha384} for one in listed]
+        for index, listed in events.items()
+    }
+
+
+def replayed(events: Iterable[ImageEvent]) -> str:
+    """The PCR after ``events`` (hex), in the sha256 bank (TPM 2.0 Library, part 1, section 17.4)."""
+    return _extended("sha256", (event.sha256 for event in events))
+
+
+def replayed_rtmr(events: Iterable[ImageEvent]) -> str:
+    """A TD's register after ``events`` (hex), which is extended with SHA-384."""
+    return _extended("sha384", (event.sha384 for event in events))
+
+
+def _extended(algorithm: str, digests: Iterable[str]) -> str:
+    """A register starts as zero bytes and becomes the digest of register and event for each event."""
+    value = bytes(hashlib.new(algorithm).digest_size)
+    for digest in digests:
+        value = hashlib.new(algorithm, value + bytes.fromhex(digest)).digest()
     return value.hex()

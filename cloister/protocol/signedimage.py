@@ -4,14 +4,14 @@ The image's manifest stays the same, because it holds nothing that depends on a 
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
 from cryptography import x509
 
 from cloister.protocol import canonical, schema
-from cloister.protocol.imagemanifest import ImageEvent, ImageManifest, ImageOutput, replayed
+from cloister.protocol.imagemanifest import ImageEvent, ImageManifest, ImageOutput, event_values, parse_events
 
 MAX_SIZE = 256 * 1024
 
@@ -48,13 +48,6 @@ class SignedImage:
         value = canonical.parse(data, what=_WHAT, limit=MAX_SIZE)
         schema.validate("image/signed-image", value, what=_WHAT)
         measured = value["measurements"]
-        events = {
-            int(index): tuple(ImageEvent(**event) for event in listed) for index, listed in measured["events"].items()
-        }
-        pcrs = {int(index): digest for index, digest in measured["pcrs"].items()}
-        for index, digest in pcrs.items():
-            if digest != replayed(events[index]):
-                raise canonical.FormatError(f"{_WHAT}: the events of PCR {index} do not lead to its value.")
         return cls(
             manifest=value["manifest"],
             certificates={
@@ -62,8 +55,8 @@ class SignedImage:
                 for name, text in value["certificates"].items()
             },
             outputs={name: ImageOutput(one["sha256"], one["size"]) for name, one in value["outputs"].items()},
-            pcrs=pcrs,
-            events=events,
+            pcrs={int(index): digest for index, digest in measured["pcrs"].items()},
+            events=parse_events(measured, _WHAT),
         )
 
     def encode(self) -> bytes:
@@ -76,10 +69,7 @@ class SignedImage:
                 "outputs": {name: {"sha256": one.sha256, "size": one.size} for name, one in self.outputs.items()},
                 "measurements": {
                     "pcrs": {str(index): digest for index, digest in self.pcrs.items()},
-                    "events": {
-                        str(index): [{"event": one.event, "sha256": one.sha256, "sha384": one.sha384} for one in listed]
-                        for index, listed in self.events.items()
-                    },
+                    "events": event_values(self.events),
                 },
             }
         )
@@ -96,7 +86,8 @@ class SignedImage:
                 f"{_WHAT} is about another image (manifest: {digest}, statement: {self.manifest}).",
                 hint="Ask its publisher for the statement about this image, or use the manifest of that one.",
             )
-        if not image.events.get(PROGRAMS) or self.events[PROGRAMS] != programs(image):
+        started = image.events.get(PROGRAMS)
+        if not started or self.events[PROGRAMS] != programs(started):
             raise canonical.FormatError(
                 f"{_WHAT}: PCR 4 does not follow from the events in the image's manifest.",
                 hint="Do not use it: it would accept a machine that started another program.",
@@ -112,10 +103,10 @@ def _certificate(text: str, what: str) -> bytes:
     return der
 
 
-def programs(image: ImageManifest) -> tuple[ImageEvent, ...]:
-    """The events of PCR 4 of ``image`` with Secure Boot on: firmware starts the UKI alone.
+def programs(events: Sequence[ImageEvent]) -> tuple[ImageEvent, ...]:
+    """The events of PCR 4 with Secure Boot on, from those with Secure Boot off: firmware starts the UKI alone.
 
     Its stub then starts the kernel past the firmware's check, which would not know the kernel's signature, and so past
     its measurement (systemd-stub 257, src/boot/linux.c). The kernel is a section of the UKI, whose digest covers it.
     """
-    return tuple(image.events.get(PROGRAMS, ()))[:-1]
+    return tuple(events)[:-1]

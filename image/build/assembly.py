@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
-from cloister.protocol.imagemanifest import ImageManifest
+from cloister.protocol.imagemanifest import KERNEL_IMAGE, ImageManifest
 from cloister.protocol.wheels import image_packages
 from image.build import built_image, layers, manifest, measure, output, source
 from image.build.inputs import STUB_FILE, STUB_PACKAGE, Inputs
@@ -85,7 +85,7 @@ def _assemble(inputs: Inputs, steps: Steps, kept: Path | None, workers: Workers)
         "disk.raw": raw,
         "disk.vhd": azure.result(),
         "disk.tar.gz": google.result(),
-        "uki.efi": kernel_image,
+        KERNEL_IMAGE: kernel_image,
         "root.erofs": root.file_system,
         "root.verity": hash_tree.contents,
         "initrd.cpio.zst": initrd_archive,

@@ -3,8 +3,7 @@
 import json
 from collections.abc import Mapping
 
-from cloister.protocol.imagemanifest import ImageEvent, ImageManifest, ImageOutput
-from image.build.measure import Register
+from cloister.protocol.imagemanifest import ImageEvent, ImageManifest, ImageOutput, replayed
 from image.formats import contents
 from image.formats.contents import Contents
 from image.inputs.recipe import Recipe
@@ -17,7 +16,7 @@ def describe(
     packages: Mapping[str, str],
     inputs: Mapping[str, str],
     outputs: Mapping[str, Contents],
-    registers: Mapping[int, Register],
+    registers: Mapping[int, tuple[ImageEvent, ...]],
     workers: Workers,
 ) -> ImageManifest:
     """The manifest: the Python packages in the image, digests of inputs and outputs, and the PCRs."""
@@ -31,22 +30,19 @@ def describe(
             name: ImageOutput(digest, contents.size(data))
             for (name, data), digest in zip(outputs.items(), digests, strict=True)
         },
-        pcrs={index: register.value.hex() for index, register in registers.items()},
-        events={
-            index: tuple(ImageEvent(one.event, one.digest.hex(), one.sha384.hex()) for one in register.events)
-            for index, register in registers.items()
-        },
+        pcrs={index: replayed(events) for index, events in registers.items()},
+        events=registers,
     )
 
 
-def measurements(registers: Mapping[int, Register]) -> bytes:
+def measurements(registers: Mapping[int, tuple[ImageEvent, ...]]) -> bytes:
     """``measurements.json``: each PCR's value (sha256 bank) and the events that lead to it."""
     pcrs = {
         str(index): {
-            "value": register.value.hex(),
-            "events": [{"event": event.event, "digest": event.digest.hex()} for event in register.events],
+            "value": replayed(events),
+            "events": [{"event": event.event, "digest": event.sha256} for event in events],
         }
-        for index, register in registers.items()
+        for index, events in registers.items()
     }
     return _json({"version": 1, "pcrs": pcrs})
 

@@ -1,64 +1,31 @@
 """Predict what a CVM booted from an image will measure, as far as the image alone decides it.
 
-Each value comes with the events that lead to it, so that it can be recomputed with SHA-256 alone: a register starts as
-32 zero bytes and becomes SHA-256(register + digest) for each event (TPM 2.0 Library, Part 1, section 17.4).
+A prediction is the events of a register, so that its value can be recomputed with SHA-256 alone
+(`cloister.protocol.imagemanifest.replayed`).
 The values hold with Secure Boot off, when the firmware starts the disk's default boot file.
 """
 
-import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
 from cloister.errors import InputError
+from cloister.protocol.imagemanifest import ImageEvent
 from image.errors import ImageError
 from image.formats import cpio, pe, uki
 
 
-@dataclass(frozen=True)
-class MeasuredEvent:
-    """A description of what is measured, its SHA-256, and its SHA-384, which a TD's firmware measures."""
-
-    event: str
-    digest: bytes
-    sha384: bytes
-
-    @classmethod
-    def of(cls, text: str, measured: bytes) -> Self:
-        """The event of bytes that are measured as they are."""
-        return cls(text, hashlib.sha256(measured).digest(), hashlib.sha384(measured).digest())
-
-
-@dataclass(frozen=True)
-class Register:
-    """A PCR of the sha256 bank: its final value and the events that lead to it."""
-
-    value: bytes
-    events: tuple[MeasuredEvent, ...]
-
-
-def replay(events: Sequence[MeasuredEvent]) -> Register:
-    """The register after ``events``."""
-    value = bytes(32)
-    for event in events:
-        value = hashlib.sha256(value + event.digest).digest()
-    return Register(value, tuple(events))
-
-
-def predict(image: bytes) -> dict[int, Register]:
-    """PCR index -> register, for the UKI ``image``. Raises ImageError, and KeyError naming a missing section."""
+def predict(image: bytes) -> dict[int, tuple[ImageEvent, ...]]:
+    """PCR index -> its events, for the UKI ``image``. Raises ImageError, and KeyError naming a missing section."""
     return {
-        4: replay(_programs(image)),
-        9: replay(_kernel_inputs(image)),
-        11: replay(_stub_sections(image)),
+        4: tuple(_programs(image)),
+        9: tuple(_kernel_inputs(image)),
+        11: tuple(_stub_sections(image)),
         # systemd-stub measures additions to the command line, credentials and extensions here; nothing is added.
-        12: replay([]),
-        13: replay([]),
+        12: (),
+        13: (),
     }
 
 
-def predict_file(path: Path) -> dict[int, Register]:
+def predict_file(path: Path) -> dict[int, tuple[ImageEvent, ...]]:
     """``predict`` for the UKI in the file ``path``. Raises InputError if it is missing or not a UKI of Cloister."""
     if not path.is_file():
         raise InputError(
@@ -72,26 +39,26 @@ def predict_file(path: Path) -> dict[int, Register]:
         raise InputError(f"{path} is not a kernel image of Cloister: {error}") from error
 
 
-def _programs(image: bytes) -> list[MeasuredEvent]:
+def _programs(image: bytes) -> list[ImageEvent]:
     """PCR 4: TCG PC Client Platform Firmware Profile 1.06, section 3.3.4.5; the stub starts the kernel by LoadImage."""
     kernel = pe.sections(image)[".linux"]
     return [
-        MeasuredEvent.of(
+        ImageEvent.of(
             "EV_EFI_ACTION: Calling EFI Application from Boot Option", b"Calling EFI Application from Boot Option"
         ),
-        MeasuredEvent.of("EV_SEPARATOR: 00000000", bytes(4)),
+        ImageEvent.of("EV_SEPARATOR: 00000000", bytes(4)),
         _program("EV_EFI_BOOT_SERVICES_APPLICATION: the UKI's Authenticode digest", image),
         _program("EV_EFI_BOOT_SERVICES_APPLICATION: the kernel's Authenticode digest", kernel),
     ]
 
 
-def _kernel_inputs(image: bytes) -> list[MeasuredEvent]:
+def _kernel_inputs(image: bytes) -> list[ImageEvent]:
     """PCR 9: Linux's EFI stub measures its load options and its initrd (drivers/firmware/efi/libstub)."""
     contents = pe.sections(image)
     options = contents[".cmdline"].decode("ascii").encode("utf-16-le") + bytes(2)
     return [
-        MeasuredEvent.of("EV_EVENT_TAG: the command line as UTF-16 with its end", options),
-        MeasuredEvent.of(
+        ImageEvent.of("EV_EVENT_TAG: the command line as UTF-16 with its end", options),
+        ImageEvent.of(
             "EV_EVENT_TAG: the initrd, and os-release as systemd-stub appends it", handed_over_initrd(contents)
         ),
     ]
@@ -108,16 +75,16 @@ def handed_over_initrd(contents: dict[str, bytes]) -> bytes:
     return cpio.pad(contents[".initrd"]) + b"".join(records)
 
 
-def _stub_sections(image: bytes) -> list[MeasuredEvent]:
+def _stub_sections(image: bytes) -> list[ImageEvent]:
     """PCR 11: systemd-stub measures name and contents of each section, in the order of ``MEASURED_SECTIONS``."""
     contents = pe.sections(image)
-    events: list[MeasuredEvent] = []
+    events: list[ImageEvent] = []
     for name in uki.MEASURED_SECTIONS:
         if name in contents:
-            events.append(MeasuredEvent.of(f"EV_IPL: the name {name} with its end", name.encode() + b"\0"))
-            events.append(MeasuredEvent.of(f"EV_IPL: the contents of {name}", contents[name]))
+            events.append(ImageEvent.of(f"EV_IPL: the name {name} with its end", name.encode() + b"\0"))
+            events.append(ImageEvent.of(f"EV_IPL: the contents of {name}", contents[name]))
     return events
 
 
-def _program(text: str, image: bytes) -> MeasuredEvent:
-    return MeasuredEvent(text, pe.authenticode(image), pe.authenticode(image, "sha384"))
+def _program(text: str, image: bytes) -> ImageEvent:
+    return ImageEvent(text, pe.authenticode(image).hex(), pe.authenticode(image, "sha384").hex())

@@ -7,7 +7,6 @@ Client Platform Firmware Profile 1.06, section 3.3.4; for a TD, OvmfPkg/Tcg/TdTc
 into RTMR 0 (pull request 6051).
 """
 
-import hashlib
 import struct
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,9 +14,8 @@ from typing import TypeVar
 
 from cloister import userfile
 from cloister.errors import InputError
+from cloister.protocol.imagemanifest import ImageEvent, replayed, replayed_rtmr
 from cloister.protocol.signedimage import SECURE_BOOT
-from image.build import measure
-from image.build.measure import MeasuredEvent
 from image.platforms.machine_value import MachineValue, MeasuredStep, ValueKind
 from image.secureboot import prediction
 
@@ -35,8 +33,8 @@ _Event = TypeVar("_Event")
 
 def predict(folder: Path) -> tuple[MachineValue, ...]:
     """The registers of machines that boot the image in ``folder``. Raises InputError for a file that is missing."""
-    pcrs = {index: list(register.events) for index, register in prediction.predict_folder(folder).items()}
-    separator = MeasuredEvent.of("EV_SEPARATOR: 00000000", bytes(4))
+    pcrs = {index: list(events) for index, events in prediction.predict_folder(folder).items()}
+    separator = ImageEvent.of("EV_SEPARATOR: 00000000", bytes(4))
     pcrs |= {index: [separator] for index in (2, 3, 6)}
     pcrs[5] = [separator, *_disk_events(folder / "disk.raw")]
     return (
@@ -53,7 +51,7 @@ def td_programs(programs: Sequence[_Event], disk: Sequence[_Event], *, separator
     return [action, *([between] if separator else []), table, *started, *exits]
 
 
-def _disk_events(disk: Path) -> list[MeasuredEvent]:
+def _disk_events(disk: Path) -> list[ImageEvent]:
     """The rest of PCR 5: UEFI_GPT_DATA (header, number of partitions, used entries), and the end of boot services."""
     try:
         with userfile.open_regular(disk) as file:
@@ -67,26 +65,21 @@ def _disk_events(disk: Path) -> list[MeasuredEvent]:
     rows = table[first * _SECTOR :][: count * size]
     used = [row for start in range(0, len(rows), _ENTRY) if any((row := rows[start : start + _ENTRY])[:16])]
     return [
-        MeasuredEvent.of(
-            "EV_EFI_GPT_EVENT: the partition table", header + struct.pack("<Q", len(used)) + b"".join(used)
-        ),
+        ImageEvent.of("EV_EFI_GPT_EVENT: the partition table", header + struct.pack("<Q", len(used)) + b"".join(used)),
         _action("Exit Boot Services Invocation"),
         _action("Exit Boot Services Returned with Success"),
     ]
 
 
-def _pcr(index: int, of: str, events: Sequence[MeasuredEvent]) -> MachineValue:
-    steps = tuple(MeasuredStep(one.event, one.digest.hex()) for one in events)
-    return MachineValue(f"PCR {index}", of, ValueKind.PREDICTED, measure.replay(events).value.hex(), _SOURCE, steps)
+def _pcr(index: int, of: str, events: Sequence[ImageEvent]) -> MachineValue:
+    steps = tuple(MeasuredStep(one.event, one.sha256) for one in events)
+    return MachineValue(f"PCR {index}", of, ValueKind.PREDICTED, replayed(events), _SOURCE, steps)
 
 
-def _rtmr(index: int, of: str, events: Sequence[MeasuredEvent]) -> MachineValue:
-    value = bytes(48)
-    for one in events:
-        value = hashlib.sha384(value + one.sha384).digest()
-    steps = tuple(MeasuredStep(one.event, one.sha384.hex()) for one in events)
-    return MachineValue(f"RTMR {index}", of, ValueKind.PREDICTED, value.hex(), _SOURCE, steps)
+def _rtmr(index: int, of: str, events: Sequence[ImageEvent]) -> MachineValue:
+    steps = tuple(MeasuredStep(one.event, one.sha384) for one in events)
+    return MachineValue(f"RTMR {index}", of, ValueKind.PREDICTED, replayed_rtmr(events), _SOURCE, steps)
 
 
-def _action(text: str) -> MeasuredEvent:
-    return MeasuredEvent.of(f"EV_EFI_ACTION: {text}", text.encode("ascii"))
+def _action(text: str) -> ImageEvent:
+    return ImageEvent.of(f"EV_EFI_ACTION: {text}", text.encode("ascii"))

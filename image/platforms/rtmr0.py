@@ -23,7 +23,7 @@ def of_firmware(firmware: TdFirmware) -> MachineValue:
         MeasuredStep(
             "EV_EFI_VARIABLE_DRIVER_CONFIG: SecureBoot, which is 0, or empty in a build without Secure Boot", ""
         ),
-        *(MeasuredStep(one.event, one.sha384.hex()) for one in secure_boot(None, enabled=False).events[1:]),
+        *(MeasuredStep(one.event, one.sha384) for one in secure_boot(None, enabled=False)[1:]),
         *(MeasuredStep(f"EV_PLATFORM_CONFIG_FLAGS: ACPI, {part}", "") for part in _ACPI),
         MeasuredStep("EV_EFI_VARIABLE_BOOT: BootOrder, then each entry", ""),
     )

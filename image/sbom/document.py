@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
+from cloister.protocol.imagemanifest import KERNEL_IMAGE
 from image.inputs.lockfile import Lock, LockedPackage, LockedWheel
 from image.sbom.declared import Declared
 
@@ -60,7 +61,7 @@ def encode(
                 "name": f"cloister-{image.flavor}",
                 "description": image.description,
                 "properties": [
-                    _property("cloister:output:uki.efi", image.uki),
+                    _property(f"cloister:output:{KERNEL_IMAGE}", image.uki),
                     *(_property(f"cloister:input:{name}", value) for name, value in image.inputs.items()),
                 ],
             },

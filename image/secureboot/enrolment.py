@@ -12,8 +12,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.serialization import pkcs7
 
+from cloister.protocol.signedimage import DB
 from image.secureboot import der, varstore
-from image.secureboot.keys import DB, KEK, PK, Certificates, Signer
+from image.secureboot.keys import KEK, PK, Certificates, Signer
 from image.secureboot.varstore import StoredVariable
 
 OWNER = UUID("6f2d0e6c-5a8f-4c1e-9f0b-2b7a5c9d1e34")

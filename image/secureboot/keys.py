@@ -19,9 +19,10 @@ from cryptography.x509.oid import NameOID
 
 from cloister import userfile
 from cloister.errors import InputError
+from cloister.protocol.signedimage import DB
 from image.errors import ImageError
 
-PK, KEK, DB = "PK", "KEK", "db"
+PK, KEK = "PK", "KEK"
 NAMES = (PK, KEK, DB)
 """The keys, by the names of the variables that they are enrolled in."""
 

@@ -8,12 +8,13 @@ import struct
 from pathlib import Path
 from uuid import UUID
 
-from cloister.protocol.signedimage import PROGRAMS, SECURE_BOOT
+from cloister.protocol.imagemanifest import KERNEL_IMAGE, ImageEvent
+from cloister.protocol.signedimage import DB, PROGRAMS, SECURE_BOOT, programs
 from image.build import output
-from image.build.measure import MeasuredEvent, Register, predict, predict_file, replay
+from image.build.measure import predict, predict_file
 from image.secureboot import enrolment
 from image.secureboot.enrolment import GLOBAL, IMAGE_SECURITY
-from image.secureboot.keys import DB, KEK, PK, Certificates
+from image.secureboot.keys import KEK, PK, Certificates
 
 # UEFI_VARIABLE_DATA: vendor, length of the name in characters, length of the contents; name and contents follow.
 _VARIABLE_DATA = struct.Struct("<16sQQ")
@@ -25,11 +26,11 @@ UKI = "uki.signed.efi"
 
 def kernel_image(folder: Path) -> Path:
     """The kernel image that machines start from the image in ``folder``: of a signed image, the signed one."""
-    return folder / (UKI if output.read_signed(folder) else "uki.efi")
+    return folder / (UKI if output.read_signed(folder) else KERNEL_IMAGE)
 
 
-def predict_folder(folder: Path) -> dict[int, Register]:
-    """PCR index -> register, for the image in ``folder``: with Secure Boot off, or if it is signed, on.
+def predict_folder(folder: Path) -> dict[int, tuple[ImageEvent, ...]]:
+    """PCR index -> its events, for the image in ``folder``: with Secure Boot off, or if it is signed, on.
 
     Raises InputError.
     """
@@ -40,20 +41,20 @@ def predict_folder(folder: Path) -> dict[int, Register]:
     return dict(sorted(registers.items()))
 
 
-def signed(uki: bytes, certificates: Certificates) -> dict[int, Register]:
-    """PCR 4 and 7 with Secure Boot on, of firmware that has the keys of ``certificates`` and no others.
+def signed(uki: bytes, certificates: Certificates) -> dict[int, tuple[ImageEvent, ...]]:
+    """The events of PCR 4 and 7 with Secure Boot on, of firmware that has the keys of ``certificates`` and no others.
 
     ``uki`` may be signed or not: the digest in PCR 4 excludes the signature. Raises ImageError, and KeyError naming a
     missing section.
     """
     return {
-        PROGRAMS: replay(predict(uki)[PROGRAMS].events[:-1]),
+        PROGRAMS: programs(predict(uki)[PROGRAMS]),
         SECURE_BOOT: secure_boot(certificates, enabled=True),
     }
 
 
-def secure_boot(certificates: Certificates | None, *, enabled: bool | None) -> Register:
-    """PCR 7 of firmware with these keys (None for firmware without keys), and Secure Boot on or off.
+def secure_boot(certificates: Certificates | None, *, enabled: bool | None) -> tuple[ImageEvent, ...]:
+    """The events of PCR 7 of firmware with these keys (None for firmware without keys), and Secure Boot on or off.
 
     ``enabled`` None: firmware built without Secure Boot, which has no variable of that name and measures it as empty.
     """
@@ -63,13 +64,13 @@ def secure_boot(certificates: Certificates | None, *, enabled: bool | None) -> R
     events = [_variable("EV_EFI_VARIABLE_DRIVER_CONFIG", "SecureBoot", GLOBAL, state)]
     for name, vendor in ((PK, GLOBAL), (KEK, GLOBAL), (DB, IMAGE_SECURITY), (_DBX, IMAGE_SECURITY)):
         events.append(_variable("EV_EFI_VARIABLE_DRIVER_CONFIG", name, vendor, contents.get(name, b"")))
-    events.append(MeasuredEvent.of("EV_SEPARATOR: 00000000", bytes(4)))
+    events.append(ImageEvent.of("EV_SEPARATOR: 00000000", bytes(4)))
     if enabled and certificates:
         entry = enrolment.signature_entry(certificates.db)
         events.append(_variable("EV_EFI_VARIABLE_AUTHORITY", DB, IMAGE_SECURITY, entry))
-    return replay(events)
+    return tuple(events)
 
 
-def _variable(kind: str, name: str, vendor: UUID, contents: bytes) -> MeasuredEvent:
+def _variable(kind: str, name: str, vendor: UUID, contents: bytes) -> ImageEvent:
     data = _VARIABLE_DATA.pack(vendor.bytes_le, len(name), len(contents)) + name.encode("utf-16-le") + contents
-    return MeasuredEvent.of(f"{kind}: {name}", data)
+    return ImageEvent.of(f"{kind}: {name}", data)

@@ -5,19 +5,18 @@ from pathlib import Path
 
 from cloister.errors import InputError
 from cloister.protocol import signedimage
-from cloister.protocol.imagemanifest import ImageEvent, ImageOutput
-from cloister.protocol.signedimage import SignedImage
+from cloister.protocol.imagemanifest import KERNEL_IMAGE, ImageOutput, replayed
+from cloister.protocol.signedimage import DB, SignedImage
 from image.build import built_image, output
-from image.build.measure import Register
 from image.errors import ImageError
 from image.formats import contents, disk, targz, verity, vhd
 from image.formats.contents import Contents
 from image.secureboot import authenticode, enrolment, prediction
-from image.secureboot.keys import CERTIFICATE, DB, KEK, NAMES, PK, Certificates, Signer, require_private
+from image.secureboot.keys import CERTIFICATE, KEK, NAMES, PK, Certificates, Signer, require_private
 
 # What other verbs read beside an image: `image.audit`, `image.diff`.
 _UNCHANGED = (output.MANIFEST, built_image.LISTING, built_image.LOCK)
-_NEEDED = ("uki.efi", "root.erofs", "root.verity")
+_NEEDED = (KERNEL_IMAGE, "root.erofs", "root.verity")
 _UPDATE, _LIST = ".auth", ".esl"
 _SIGNED_BY = {PK: PK, KEK: PK, DB: KEK}
 
@@ -62,8 +61,8 @@ def sign(image: Path, keys: Path) -> SignedImage:
         manifest=manifest.digest().hex(),
         certificates=certificates.by_name(),
         outputs={name: ImageOutput(contents.sha256(made), contents.size(made)) for name, made in files.items()},
-        pcrs={index: register.value.hex() for index, register in registers.items()},
-        events={index: _events(register) for index, register in registers.items()},
+        pcrs={index: replayed(events) for index, events in registers.items()},
+        events=registers,
     )
     files |= {name: (image / name).read_bytes() for name in _UNCHANGED if (image / name).is_file()}
     files[signedimage.FILE] = statement.encode()
@@ -79,7 +78,3 @@ def _for_firmware(certificates: Certificates, signers: Mapping[str, Signer]) -> 
         made[f"{variable.name}{_LIST}"] = variable.contents
         made[f"{variable.name}{_UPDATE}"] = enrolment.update(variable, signers[_SIGNED_BY[variable.name]])
     return made
-
-
-def _events(register: Register) -> tuple[ImageEvent, ...]:
-    return tuple(ImageEvent(one.event, one.digest.hex(), one.sha384.hex()) for one in register.events)

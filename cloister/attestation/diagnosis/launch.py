@@ -12,13 +12,12 @@ from cloister.attestation.launch.firmware import Firmware
 from cloister.attestation.launch.snp import MODELS, KernelHashes
 from cloister.attestation.result.cause import Cause, Likely
 from cloister.attestation.result.verdict import Check
-from cloister.protocol.imagemanifest import ImageManifest
+from cloister.protocol.imagemanifest import KERNEL_IMAGE, ImageManifest
 
 MAX_FIRMWARE, MAX_IMAGES, MAX_PROCESSORS = 4, 8, 256
 """How many of each are tried."""
 
 _PLACE = "launch digest"
-_KERNEL = "uki.efi"
 
 
 @dataclass(frozen=True)
@@ -90,7 +89,7 @@ def _launches(
             kernels += [
                 (f"{image.flavor}, manifest {image.digest().hex()[:12]}", KernelHashes(bytes.fromhex(kernel.sha256)))
                 for image in images[:MAX_IMAGES]
-                if (kernel := image.outputs.get(_KERNEL)) is not None
+                if (kernel := image.outputs.get(KERNEL_IMAGE)) is not None
             ]
         for image, hashes in kernels:
             start = one.digest(hashes)

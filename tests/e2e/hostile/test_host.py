@@ -8,8 +8,8 @@ import pytest
 
 from cloister.attestation.result.verdict import Check
 from cloister.attestation.tpm.eventlog import EventLog
+from cloister.protocol.imagemanifest import KERNEL_IMAGE, ImageEvent, replayed
 from image.build import measure
-from image.build.measure import MeasuredEvent
 from image.formats import pe
 from image.inputs import host_tools
 from image.platforms import reference, registers
@@ -37,7 +37,7 @@ def test_changed_command_lines_are_detected_and_told_apart(host: HostileHost) ->
 
     The disk is the VHD that Azure gets, as QEMU reads one: what it makes a machine measure is the same.
     """
-    uki = (host.image.folder / "uki.efi").read_bytes()
+    uki = (host.image.folder / KERNEL_IMAGE).read_bytes()
     own = pe.sections(uki)[".cmdline"].decode("ascii")
     entry, smbios = own.replace("lockdown=confidentiality", "lockdown=none"), "ia32_emulation=1"
     firmware = host_tools.ensure().path(_FIRMWARE_VARIABLES).read_bytes()
@@ -53,9 +53,9 @@ def test_changed_command_lines_are_detected_and_told_apart(host: HostileHost) ->
     assert [check.name for check in opening.verdict.failures] == ["pcr-9", "pcr-12"]
     from_outside = [event.data.decode("utf-16-le").rstrip("\0") for event in log.events if event.pcr == _FROM_OUTSIDE]
     assert from_outside == [entry, smbios]
-    assert found[_FROM_OUTSIDE] == measure.replay([_text(entry), _text(smbios)]).value
-    initrd = measure.predict(uki)[9].events[1]
-    assert found[9] == measure.replay([_text(f"{entry} {smbios}"), initrd]).value
+    assert found[_FROM_OUTSIDE].hex() == replayed([_text(entry), _text(smbios)])
+    initrd = measure.predict(uki)[9][1]
+    assert found[9].hex() == replayed([_text(f"{entry} {smbios}"), initrd])
     assert _other_than_said_before(host.image.folder, found) == {9, _FROM_OUTSIDE}
     _assert_nothing_is_uploaded(host, opening.verdict.failures)
 
@@ -118,7 +118,6 @@ def _flipped(disk: bytes, before: bytes, after: bytes) -> bytes:
     return disk.replace(before, after)
 
 
-def _text(text: str) -> MeasuredEvent:
+def _text(text: str) -> ImageEvent:
     """A command line as measured: UTF-16, terminated."""
-    measured = text.encode("utf-16-le") + b"\0\0"
-    return MeasuredEvent(text, hashlib.sha256(measured).digest(), hashlib.sha384(measured).digest())
+    return ImageEvent.of(text, text.encode("utf-16-le") + b"\0\0")

@@ -11,7 +11,7 @@ import pytest
 
 from cloister.errors import InputError
 from cloister.protocol.canonical import FormatError
-from cloister.protocol.imagemanifest import ImageEvent, ImageManifest, ImageOutput
+from cloister.protocol.imagemanifest import ImageManifest, ImageOutput, replayed
 from cloister.protocol.signedimage import SignedImage
 from image.build import measure, output
 from image.errors import ImageError
@@ -68,11 +68,8 @@ def small_image(into: Path) -> Path:
         debug=False,
         inputs={},
         outputs={name: ImageOutput(hashlib.sha256(data).hexdigest(), len(data)) for name, data in files.items()},
-        pcrs={index: register.value.hex() for index, register in registers.items()},
-        events={
-            index: tuple(ImageEvent(one.event, one.digest.hex(), one.sha384.hex()) for one in register.events)
-            for index, register in registers.items()
-        },
+        pcrs={index: replayed(events) for index, events in registers.items()},
+        events=registers,
     )
     output.write({**files, output.MANIFEST: manifest.encode()}, folder)
     return folder
@@ -118,7 +115,7 @@ def test_private_key_is_in_no_output(signed: Signed, team_keys: Path) -> None:
 def test_predicted_registers_are_those_of_the_statement(signed: Signed) -> None:
     registers, plain = (prediction.predict_folder(folder) for folder in (signed.folder, signed.image))
 
-    assert {index: registers[index].value.hex() for index in (4, 7)} == signed.statement.pcrs
+    assert {index: replayed(registers[index]) for index in (4, 7)} == signed.statement.pcrs
     assert {index: registers[index] for index in (9, 11, 12, 13)} == {index: plain[index] for index in (9, 11, 12, 13)}
     assert sorted(registers) == [4, 7, 9, 11, 12, 13]
 
