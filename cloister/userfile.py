@@ -1,8 +1,8 @@
 """Files that a user names.
 
 Only regular files are opened, since reading a pipe may block and reading a device may not end. What is read whole has a
-limit. What is written appears when it is complete. ``unreadable`` and ``unwritable`` make the error of a verb out of an
-OSError.
+limit. What is written appears when it is complete; ``write_new`` replaces nothing. ``unreadable`` and ``unwritable``
+make the error of a verb out of an OSError.
 """
 
 import contextlib
@@ -13,6 +13,7 @@ import stat
 from collections.abc import Generator
 from io import BufferedReader
 from pathlib import Path
+from typing import BinaryIO
 
 from cloister.errors import InputError
 
@@ -112,6 +113,29 @@ def write_file(path: Path, content: bytes) -> None:
     """Write a file that appears only when it is complete, as :func:`replacing` does. Raises InputError."""
     with replacing(path) as part, part.open("xb") as file:
         file.write(content)
+
+
+def open_new(path: Path | str, mode: int = 0o644, *, folder: int | None = None) -> BinaryIO:
+    """A new file, open for writing; ``path`` is relative to the open ``folder``, if there is one.
+
+    Raises FileExistsError, also when there is a link, and every other OSError.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    return os.fdopen(os.open(path, flags, mode, dir_fd=folder), "wb")
+
+
+def write_new(path: Path, content: bytes, mode: int = 0o644) -> None:
+    """Write a new file. Raises FileExistsError and every other OSError, and then leaves no partial file."""
+    file = open_new(path, mode)
+    try:
+        with file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        # A full disk, or Ctrl-C: an incomplete file would block the next call.
+        path.unlink(missing_ok=True)
+        raise
 
 
 @contextlib.contextmanager

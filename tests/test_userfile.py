@@ -67,6 +67,21 @@ def test_new_file_is_not_written_through_a_link_that_waits_for_it(tmp_path: Path
     assert kept.read_bytes() == b"before"
 
 
+def test_new_file_replaces_nothing_and_follows_no_link(tmp_path: Path):
+    kept, dangling = tmp_path / "kept", tmp_path / "dangling"
+    kept.write_bytes(b"before")
+    dangling.symlink_to(tmp_path / "absent")
+    (tmp_path / "link").symlink_to(kept)
+    for taken in (kept, dangling, tmp_path / "link"):
+        with pytest.raises(FileExistsError):
+            userfile.write_new(taken, b"content")
+    userfile.write_new(tmp_path / "new", b"content", 0o600)
+
+    assert kept.read_bytes() == b"before"
+    assert not (tmp_path / "absent").exists()
+    assert ((tmp_path / "new").read_bytes(), (tmp_path / "new").stat().st_mode & 0o777) == (b"content", 0o600)
+
+
 def test_folder_is_not_a_file_and_a_missing_path_may_be_written(tmp_path: Path):
     userfile.check(tmp_path / "absent")
     with pytest.raises(FileNotFoundError):

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from cloister import userfile
 from cloister.errors import InputError
 from cloister.protocol.text import decimal
 from image import cache
@@ -163,8 +164,7 @@ class _Upload:
         )
         self.journal.parent.mkdir(parents=True, exist_ok=True)
         self.journal.unlink(missing_ok=True)
-        with open(os.open(self.journal, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(address)
+        userfile.write_new(self.journal, address.encode(), 0o600)
         return address
 
     def _query(self, session: "requests.Session", address: str) -> "requests.Response":

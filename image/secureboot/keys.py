@@ -117,7 +117,7 @@ def create(folder: Path, owner: str, *, now: datetime | None = None) -> dict[str
             )
         for name, signer in made.items():
             for end, contents, mode in ((PRIVATE, _pem(signer.key), 0o600), (CERTIFICATE, signer.der(), 0o644)):
-                _write(folder / f"{name}{end}", contents, mode)
+                userfile.write_new(folder / f"{name}{end}", contents, mode)
                 written.append(folder / f"{name}{end}")
     except FileExistsError as error:
         _remove(written)
@@ -192,19 +192,6 @@ def _pem(key: rsa.RSAPrivateKey) -> bytes:
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-
-
-def _write(path: Path, contents: bytes, mode: int) -> None:
-    """Write a new file. Raises FileExistsError, also when there is a link, and every other OSError."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(contents)
-            file.flush()
-            os.fsync(file.fileno())
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
 
 
 def _remove(written: list[Path]) -> None:

@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any
 
 from cloister import usercache, userfile
-from cloister.client.files import exclusive
 from cloister.protocol import canonical
 from cloister.protocol.canonical import FormatError
 from cloister.protocol.foldertar import FolderTar
@@ -132,7 +131,7 @@ class DigestCache:
             try:
                 self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 part.unlink(missing_ok=True)
-                exclusive.write(part, body, 0o600)
+                userfile.write_new(part, body, 0o600)
                 part.replace(self.path)
             finally:
                 part.unlink(missing_ok=True)

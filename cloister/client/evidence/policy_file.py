@@ -8,7 +8,7 @@ from cloister import userfile
 from cloister.attestation.policy.document import MAX_SIZE
 from cloister.attestation.policy.either import AnyPolicy, parse_policy
 from cloister.attestation.policy.policy import Policy
-from cloister.client.files import document_type, exclusive
+from cloister.client.files import document_type
 from cloister.errors import InputError
 from cloister.userfile import FilePath
 
@@ -46,7 +46,7 @@ def save_policy(policy: AnyPolicy, path: FilePath) -> None:
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        exclusive.write(path, policy.encode() + b"\n")
+        userfile.write_new(path, policy.encode() + b"\n")
     except FileExistsError as error:
         raise policy_exists(path) from error
     except OSError as error:

@@ -9,7 +9,6 @@ from cloister import userfile
 from cloister.attestation.policy.policy import Policy
 from cloister.client.exchange.package import ComputationPackage, copy_asset, open_package
 from cloister.client.exchange.source import place_of, written_form
-from cloister.client.files import exclusive
 from cloister.errors import InputError
 from cloister.protocol.descriptor import Descriptor
 from cloister.protocol.imagemanifest import ImageManifest
@@ -99,7 +98,7 @@ def _write(found: ComputationPackage, folder: Path) -> Iterator[Path]:
     for name, data in documents.items():
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        exclusive.write(target, data)
+        userfile.write_new(target, data)
         yield target
     for asset in found.assets:
         target = folder / place_of(asset)

@@ -1,4 +1,4 @@
-"""Files that only one command may create or use. Others may write to their folder: no link there is followed."""
+"""Files that only one command at a time may use. Others may write to their folder: no link there is followed."""
 
 import contextlib
 import errno
@@ -8,30 +8,6 @@ import stat
 from collections.abc import Generator
 from io import FileIO
 from pathlib import Path
-from typing import BinaryIO
-
-
-def opened(path: Path | str, mode: int = 0o644, *, folder: int | None = None) -> BinaryIO:
-    """A new file, open for writing; ``path`` is relative to the open ``folder``, if there is one.
-
-    Raises FileExistsError, also when there is a link, and every other OSError.
-    """
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    return os.fdopen(os.open(path, flags, mode, dir_fd=folder), "wb")
-
-
-def write(path: Path, content: bytes, mode: int = 0o644) -> None:
-    """Write a new file. Raises FileExistsError and every other OSError, and then leaves no partial file."""
-    file = opened(path, mode)
-    try:
-        with file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-    except BaseException:
-        # A full disk, or Ctrl-C: an incomplete file would block the next call.
-        path.unlink(missing_ok=True)
-        raise
 
 
 def resumed(path: Path) -> FileIO:

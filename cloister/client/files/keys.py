@@ -8,7 +8,6 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from cloister import userfile
-from cloister.client.files import exclusive
 from cloister.errors import InputError
 from cloister.keyfile.private import Passphrase, read_private_key
 from cloister.protocol import signingkey
@@ -81,9 +80,9 @@ def generate_key(path: FilePath, kind: KeyType) -> Key:
     )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        exclusive.write(path, pem, 0o600)
+        userfile.write_new(path, pem, 0o600)
         try:
-            exclusive.write(public, public_pem(key.public))
+            userfile.write_new(public, public_pem(key.public))
         except BaseException:
             path.unlink()
             raise

@@ -121,7 +121,7 @@ def finish_result(
         size = files.part.stat().st_size
         for path in (files.new, files.approved):
             path.unlink(missing_ok=True)
-        with files.part.open("rb") as ciphertext, exclusive.opened(files.new, 0o600) as plain:
+        with files.part.open("rb") as ciphertext, userfile.open_new(files.new, 0o600) as plain:
             for piece in slot.decrypt(key, ciphertext, size):
                 plain.write(piece)
             plain.flush()
@@ -134,7 +134,7 @@ def finish_result(
                 f"The result is of another manifest (yours: {manifest.digest().hex()}, result: {found.manifest.hex()})."
             )
         if approvals:
-            with exclusive.opened(files.approved, 0o600) as whole:
+            with userfile.open_new(files.approved, 0o600) as whole:
                 archive.add_member(files.new, whole, APPROVALS, signed)
                 _sync(whole)
             files.approved.replace(files.new)
@@ -262,7 +262,7 @@ def _sync(file: BinaryIO) -> None:
 def _reserve(path: Path, size: int) -> BinaryIO:
     """Reserve disk space for key and approvals: a full disk must show while the agent still has the key."""
     path.unlink(missing_ok=True)
-    file = exclusive.opened(path, 0o600)
+    file = userfile.open_new(path, 0o600)
     try:
         file.write(bytes(size))
         _sync(file)
@@ -283,4 +283,4 @@ def _keep(files: PendingFiles, reserved: BinaryIO, released: bytes) -> None:
         files.reserved.replace(files.key)
     if not exclusive.is_at(reserved.fileno(), files.key):
         files.key.unlink(missing_ok=True)
-        exclusive.write(files.key, released, 0o600)
+        userfile.write_new(files.key, released, 0o600)

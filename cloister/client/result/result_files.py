@@ -8,7 +8,7 @@ from collections.abc import Generator, Iterable
 from pathlib import Path
 from typing import IO
 
-from cloister.client.files import exclusive
+from cloister import userfile
 from cloister.errors import InputError
 from cloister.protocol import names
 
@@ -101,7 +101,7 @@ def _replace(source: IO[bytes], name: str, folder: int) -> None:
     """Write a file of an open folder through a new one with an unpredictable name. Raises OSError."""
     part = f".cloister-{secrets.token_hex(16)}"
     try:
-        with exclusive.opened(part, folder=folder) as target:
+        with userfile.open_new(part, folder=folder) as target:
             while data := source.read(_PIECE):
                 target.write(data)
         os.replace(part, name, src_dir_fd=folder, dst_dir_fd=folder)

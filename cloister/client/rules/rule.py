@@ -15,7 +15,7 @@ import yaml
 
 from cloister import userfile
 from cloister.attestation.policy.policy import Policy
-from cloister.client.files import document_type, exclusive
+from cloister.client.files import document_type
 from cloister.client.files.differences import differences
 from cloister.errors import InputError
 from cloister.protocol import canonical, schema
@@ -189,7 +189,7 @@ def write_rule(
     made = yaml.dump(value, Dumper=_Quoting, sort_keys=False, allow_unicode=True, width=1 << 20)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        exclusive.write(path, made.encode())
+        userfile.write_new(path, made.encode())
     except FileExistsError as error:
         raise InputError(
             f"{path} exists; a rule is not overwritten.", hint="Name another file with --output."
