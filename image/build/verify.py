@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from cloister.process import run
 from cloister.protocol.imagemanifest import ImageManifest
@@ -22,6 +23,8 @@ from image.build.source import CHECKOUT, SOURCES
 from image.errors import ImageError
 from image.inputs import fetch, lockfile, recipe
 from image.inputs.recipe import LoadedRecipe
+
+_Name = TypeVar("_Name", int, str)
 
 _OTHER_ENVIRONMENT = {
     "TZ": "Pacific/Kiritimati",
@@ -52,6 +55,11 @@ class Comparison:
     def same(self) -> bool:
         return self.expected == self.found
 
+    @property
+    def line(self) -> str:
+        outcome = "identical" if self.same else f"differs, expected {self.expected or 'none'}"
+        return f"{self.name:18} {self.found or 'none'} {outcome}"
+
 
 @dataclass(frozen=True)
 class Verification:
@@ -77,11 +85,7 @@ class Verification:
 
     def lines(self) -> list[str]:
         """For a reader: one line for each output and PCR, then the damaged and differing files."""
-        rows = [
-            f"{row.name:18} {row.found} {'identical' if row.same else f'differs, expected {row.expected}'}"
-            for row in self.comparisons
-        ]
-        return [*rows, *self.damaged, *self.differences]
+        return [*(row.line for row in self.comparisons), *self.damaged, *self.differences]
 
 
 def verify(
@@ -128,17 +132,8 @@ def _verify(loaded: LoadedRecipe, against: Path, expected: ImageManifest, vendor
 
 def compare(expected: ImageManifest, found: ImageManifest) -> list[Comparison]:
     """Compare outputs, then PCRs, in order of name."""
-    compared = [
-        Comparison(
-            name,
-            expected.outputs[name].sha256 if name in expected.outputs else "",
-            found.outputs[name].sha256 if name in found.outputs else "",
-        )
-        for name in sorted({*expected.outputs, *found.outputs})
-    ]
-    for index in sorted({*expected.pcrs, *found.pcrs}):
-        compared.append(Comparison(f"PCR {index}", expected.pcrs.get(index, ""), found.pcrs.get(index, "")))
-    return compared
+    outputs = ({name: one.sha256 for name, one in side.outputs.items()} for side in (expected, found))
+    return [*_rows("", *outputs), *_rows("PCR ", expected.pcrs, found.pcrs)]
 
 
 def compare_statements(expected: ImageManifest, found: ImageManifest) -> list[Comparison]:
@@ -146,19 +141,22 @@ def compare_statements(expected: ImageManifest, found: ImageManifest) -> list[Co
 
     Policies and reviews take this from a manifest. No measurement covers it, so only a rebuild shows that it is true.
     """
-    compared = [
+    return [
         Comparison("flavor", expected.flavor, found.flavor),
-        Comparison("debug", _yes_or_no(expected.debug), _yes_or_no(found.debug)),
+        Comparison("debug", str(expected.debug).lower(), str(found.debug).lower()),
+        *(row for row in _rows("Python package ", expected.packages, found.packages) if not row.same),
     ]
-    for name in sorted({*expected.packages, *found.packages}):
-        row = Comparison(f"package {name}", expected.packages.get(name, "none"), found.packages.get(name, "none"))
-        if not row.same:
-            compared.append(row)
-    return compared
 
 
-def _yes_or_no(value: bool) -> str:
-    return "yes" if value else "no"
+def compare_inputs(expected: ImageManifest, found: ImageManifest) -> list[Comparison]:
+    """Compare the digests of recipe, lock, tools and sources."""
+    return _rows("input ", expected.inputs, found.inputs)
+
+
+def _rows(kind: str, expected: Mapping[_Name, str], found: Mapping[_Name, str]) -> list[Comparison]:
+    return [
+        Comparison(f"{kind}{name}", expected.get(name, ""), found.get(name, "")) for name in sorted({*expected, *found})
+    ]
 
 
 @dataclass(frozen=True)

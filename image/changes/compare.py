@@ -161,7 +161,11 @@ def _images(before: BuiltImage, after: BuiltImage) -> dict[str, Any]:
     registers = {f"PCR {index}": index for index in {*old.pcrs, *new.pcrs}}
     sizes = {name: (_size(old, name), _size(new, name)) for name in sorted({*old.outputs, *new.outputs})}
     return {
-        "statements": tuple(_statements(old, new)),
+        "statements": tuple(
+            ValueChange(one.name, one.expected, one.found)
+            for one in (*verify.compare_statements(old, new), *verify.compare_inputs(old, new))
+            if not one.same
+        ),
         "outputs": tuple(
             ValueChange(one.name, one.expected, one.found) for one in compared if one.name not in registers
         ),
@@ -179,22 +183,6 @@ def _images(before: BuiltImage, after: BuiltImage) -> dict[str, Any]:
 
 def _size(manifest: ImageManifest, name: str) -> int | None:
     return manifest.outputs[name].size if name in manifest.outputs else None
-
-
-def _statements(old: ImageManifest, new: ImageManifest) -> list[ValueChange]:
-    rows = [
-        ValueChange("flavor", old.flavor, new.flavor),
-        ValueChange("debug", str(old.debug).lower(), str(new.debug).lower()),
-        *(
-            ValueChange(f"Python package {name}", old.packages.get(name, ""), new.packages.get(name, ""))
-            for name in sorted({*old.packages, *new.packages})
-        ),
-        *(
-            ValueChange(f"input {name}", old.inputs.get(name, ""), new.inputs.get(name, ""))
-            for name in sorted({*old.inputs, *new.inputs})
-        ),
-    ]
-    return [row for row in rows if row.before != row.after]
 
 
 def _events(old: ImageManifest, new: ImageManifest, register: int) -> tuple[str, ...]:

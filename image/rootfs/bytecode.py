@@ -68,7 +68,7 @@ def program(packages: Tree) -> Tree:
 
 
 def sources(layer: Tree) -> Tree:
-    """The Python files of ``layer``."""
+    """The Python files of ``layer``, in their folders."""
     found = Tree()
     for path, entry in layer:
         if path.endswith(".py") and entry.kind is EntryKind.FILE:
@@ -106,6 +106,7 @@ class Compiler:
         """
         compiled, home = Tree(), self._home()
         tag = f"cpython-3{interpreter(self._made_by).rpartition('.')[2]}"
+        # A tree has the folders of its files, too; they are not compiled, whatever their names.
         files = [(path, entry) for path, entry in sources(layer) if entry.kind is EntryKind.FILE]
         lists = [files[first::_LISTS] for first in range(_LISTS)]
         for paths, made in zip(lists, self._workers.map(partial(self._run, home), lists), strict=True):

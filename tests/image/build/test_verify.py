@@ -45,12 +45,12 @@ BASE = ImageManifest("base", False, {}, {}, {}, {"numpy": "2.2.4", "torch": "2.6
 @pytest.mark.parametrize(
     ("lie", "rows"),
     [
-        ({"debug": True}, [("debug", "yes", "no")]),
+        ({"debug": True}, [("debug", "true", "false")]),
         ({"flavor": "other"}, [("flavor", "other", "base")]),
-        ({"packages": {**BASE.packages, "torch": "2.7.0"}}, [("package torch", "2.7.0", "2.6.0")]),
+        ({"packages": {**BASE.packages, "torch": "2.7.0"}}, [("Python package torch", "2.7.0", "2.6.0")]),
         (
             {"packages": {"numpy": "2.2.4", "pandas": "2.2.3"}},
-            [("package pandas", "2.2.3", "none"), ("package torch", "none", "2.6.0")],
+            [("Python package pandas", "2.2.3", ""), ("Python package torch", "", "2.6.0")],
         ),
         ({}, []),
     ],
