@@ -4,16 +4,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 from uuid import UUID
 
+from cloister.protocol.imagemanifest import KERNEL_IMAGE
 from image.formats import disk, pe, verity
 from image.inputs import host_tools
-from image.secureboot import authenticode, enrolment
+from image.secureboot import authenticode, enrolment, prediction
 from image.secureboot.keys import Certificates, Signer
 from infra.configuration.image import Image
 from tests.e2e.hostile.boot_variables import with_load_options
 from tests.e2e.hostile.disk import ESP, ROOT, VERITY, HostileDisk, esp, flipped, flipped_at
+from tests.e2e.hostile.host import HostChanges
 from tests.image.secureboot.test_enrolment import EFITOOLS
 from tests.image.small_programs import efi_program
 
@@ -60,7 +62,7 @@ class Same:
 
 
 Outcome: TypeAlias = NoBoot | Detected | Same
-Change: TypeAlias = Callable[[Image, Path], Mapping[str, Any]]
+Change: TypeAlias = Callable[[Image, Path], HostChanges]
 """From the image and a folder for files: the arguments of ``HostileHost.boot``."""
 
 
@@ -89,7 +91,7 @@ def _files(files: Mapping[str, bytes]) -> Change:
 def _in_uki(place: Callable[[bytes], int]) -> Change:
     """A bit of the UKI, at an offset that follows from its contents."""
 
-    def change(image: Image, _: Path) -> Mapping[str, Any]:
+    def change(image: Image, _: Path) -> HostChanges:
         uki = _uki(image)
         flip = flipped_at(place(uki))
         changed = HostileDisk.of(image.disk.read_bytes()).change(ESP, lambda volume: _put(volume, uki, flip(uki)))
@@ -106,7 +108,7 @@ def _put(volume: bytes, uki: bytes, other: bytes) -> bytes:
 
 
 def _uki(image: Image) -> bytes:
-    return (image.folder / ("uki.signed.efi" if image.signed else "uki.efi")).read_bytes()
+    return prediction.kernel_image(image.folder).read_bytes()
 
 
 def _section(name: str, offset: int) -> Callable[[bytes], int]:
@@ -128,14 +130,14 @@ def _kernel_time_stamp(uki: bytes) -> int:
 
 def _changed_uki(image: Image) -> bytes:
     """A UKI of the host's: without lockdown, and without a signature."""
-    return flipped(b"lockdown=confidentiality", b"mockdown=confidentiality")((image.folder / "uki.efi").read_bytes())
+    return flipped(b"lockdown=confidentiality", b"mockdown=confidentiality")((image.folder / KERNEL_IMAGE).read_bytes())
 
 
-def _other_root(image: Image, _: Path) -> Mapping[str, Any]:
+def _other_root(image: Image, _: Path) -> HostChanges:
     """A root that differs in one bit, with a hash tree that matches it, under the names and identifiers of its own."""
     root = flipped(b"runner.pyshutdown", b"runner.pyrhutdown")((image.folder / "root.erofs").read_bytes())
     tree = verity.hash_tree(root, salt=bytes(32), identifier=UUID(int=1))
-    uki = (image.folder / "uki.efi").read_bytes()
+    uki = (image.folder / KERNEL_IMAGE).read_bytes()
     return {"disk": disk.build(uki, root, tree.contents, tree.root_hash)}
 
 
@@ -145,31 +147,31 @@ def _second_esp(at: int, uki: Callable[[Image], bytes]) -> Change:
     }
 
 
-def _smbios(image: Image, _: Path) -> Mapping[str, Any]:
+def _smbios(image: Image, _: Path) -> HostChanges:
     return {"extra": ["-smbios", "type=11,value=io.systemd.stub.kernel-cmdline-extra=lockdown=none"]}
 
 
-def _boot_entry(image: Image, _: Path, *, options: str = "") -> Mapping[str, Any]:
+def _boot_entry(image: Image, _: Path, *, options: str = "") -> HostChanges:
     store = host_tools.ensure().path(_VARIABLES).read_bytes()
     if image.keys:
         store = enrolment.enrolled(store, image.keys)
     return {"variables": with_load_options(store, image.disk.read_bytes(), options)}
 
 
-def _acpi(_: Image, folder: Path) -> Mapping[str, Any]:
+def _acpi(_: Image, folder: Path) -> HostChanges:
     (folder / "body.aml").write_bytes(b"\x08HOST\x01")  # Name (HOST, One)
     return {"extra": ["-acpitable", f"sig=SSDT,rev=2,data={folder / 'body.aml'}"]}
 
 
-def _handed_over(image: Image, _: Path) -> Mapping[str, Any]:
-    return {"extra": ["-kernel", str(image.folder / "uki.efi")]}
+def _handed_over(image: Image, _: Path) -> HostChanges:
+    return {"extra": ["-kernel", str(image.folder / KERNEL_IMAGE)]}
 
 
-def _unsigned(image: Image, _: Path) -> Mapping[str, Any]:
+def _unsigned(image: Image, _: Path) -> HostChanges:
     return {"disk": _with_uki(image, lambda uki: uki)}
 
 
-def _signed_otherwise(image: Image, _: Path) -> Mapping[str, Any]:
+def _signed_otherwise(image: Image, _: Path) -> HostChanges:
     return {"disk": _with_uki(image, _sign_otherwise)}
 
 
@@ -180,15 +182,15 @@ def _sign_otherwise(uki: bytes) -> bytes:
 def _with_uki(image: Image, change: Callable[[bytes], bytes]) -> bytes:
     """The disk with the unsigned UKI, after ``change``, in place of the signed one."""
     base = image.folder.with_name(image.folder.name.removesuffix("-signed"))
-    uki, root, tree = ((base / name).read_bytes() for name in ("uki.efi", "root.erofs", "root.verity"))
+    uki, root, tree = ((base / name).read_bytes() for name in (KERNEL_IMAGE, "root.erofs", "root.verity"))
     return disk.build(change(uki), root, tree, verity.root_hash(tree))
 
 
-def _without_keys(_: Image, __: Path) -> Mapping[str, Any]:
+def _without_keys(_: Image, __: Path) -> HostChanges:
     return {"variables": host_tools.ensure().path(_VARIABLES).read_bytes()}
 
 
-def _other_keys(image: Image, _: Path) -> Mapping[str, Any]:
+def _other_keys(image: Image, _: Path) -> HostChanges:
     """The host's own keys, and the image's UKI signed with them."""
     keys = Certificates(*((EFITOOLS / f"{name}.der").read_bytes() for name in ("PK", "KEK", "KEK")))
     store = host_tools.ensure().path(_VARIABLES).read_bytes()

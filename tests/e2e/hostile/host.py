@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from subprocess import CompletedProcess
 from threading import Event
-from typing import Any, Self
+from typing import Self, TypedDict, Unpack
 
 from cloister.attestation.first_policy.from_manifest import policy_from_manifest
 from cloister.attestation.policy.policy import Policy
@@ -40,6 +40,21 @@ _END_SECONDS = 60
 _REFUSAL_SECONDS = 120.0
 _LOOK_SECONDS = 0.02
 _VIRTUAL_CPUS = 2
+
+
+class HostChanges(TypedDict, total=False):
+    """What a host changes before it starts the machine.
+
+    disk: another disk. vhd: the image's VHD in place of its raw disk. variables: the firmware's.
+    extra: words for QEMU. configuration: the boot configuration. console: whether there is a serial console.
+    """
+
+    disk: bytes
+    vhd: bool
+    variables: bytes
+    extra: Sequence[str]
+    configuration: BootConfiguration
+    console: bool
 
 
 @dataclass(frozen=True)
@@ -75,53 +90,33 @@ class HostileHost(AbstractContextManager["HostileHost"]):
     def configuration(self) -> BootConfiguration:
         return BootConfiguration(WORKSPACE, CVM, (self.parties.keys["lab"].id,), self.scratch)
 
-    def boot(
-        self,
-        *,
-        disk: bytes | None = None,
-        vhd: bool = False,
-        variables: bytes | None = None,
-        extra: Sequence[str] = (),
-        configuration: BootConfiguration | None = None,
-        console: bool = False,
-    ) -> float:
-        """Start the machine with another disk or the image's VHD, other firmware variables or boot configuration, a
-        serial console, or ``extra`` words for QEMU.
+    def boot(self, **changed: Unpack[HostChanges]) -> float:
+        """Start the machine with these changes.
 
         Returns when the agent answers: after how many seconds. Raises ProviderError when it does not.
         """
-        qemu = self._launch(
-            disk=disk, vhd=vhd, variables=variables, extra=extra, configuration=configuration, console=console
-        )
-        return self._watch(qemu)
+        return self._watch(self._launch(**changed))
 
-    def _launch(
-        self,
-        *,
-        disk: bytes | None = None,
-        vhd: bool = False,
-        variables: bytes | None = None,
-        extra: Sequence[str] = (),
-        configuration: BootConfiguration | None = None,
-        console: bool = False,
-    ) -> subprocess.Popen[bytes]:
+    def _launch(self, **changed: Unpack[HostChanges]) -> subprocess.Popen[bytes]:
         tools, place = host_tools.ensure(), self.folder / CVM
+        vhd = changed.get("vhd", False)
         image = self.image.folder / "disk.vhd" if vhd else self.image.disk
-        if disk is not None:
+        if "disk" in changed:
             image = self.folder / "changed.raw"
-            image.write_bytes(disk)
-        boot_configuration = (configuration or self.configuration()).encode()
+            image.write_bytes(changed["disk"])
+        boot_configuration = changed.get("configuration", self.configuration()).encode()
         machine.prepare(place, tools, image, boot_configuration, self.scratch, keys=self.image.keys)
-        if variables is not None:
-            (place / machine.VARIABLES).write_bytes(variables)
+        if "variables" in changed:
+            (place / machine.VARIABLES).write_bytes(changed["variables"])
         vtpm.create(tools, place, self._certify)
-        return self._start(vhd=vhd, extra=extra, console=console)
+        return self._start(vhd=vhd, extra=changed.get("extra", ()), console=changed.get("console", False))
 
-    def refused(self, *, says: str, **changed: Any) -> str:
+    def refused(self, *, says: str, **changed: Unpack[HostChanges]) -> str:
         """Start the machine, changed as for :meth:`boot`, which must end before its agent answers, or show the words
         ``says`` on its console. Returns its last milestone.
         """
-        qemu = self._launch(console=True, extra=["-no-reboot", *changed.pop("extra", ())], **changed)
+        extra = ["-no-reboot", *changed.get("extra", ())]
+        qemu = self._launch(**{**changed, "console": True, "extra": extra})
         place = self.folder / CVM
         while not listens(qemu.pid, machine.CONSOLE_SOCKET):
             with suppress(subprocess.TimeoutExpired):

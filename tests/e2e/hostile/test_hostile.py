@@ -68,7 +68,7 @@ def test_hostile_boot_ends_as_the_table_says(
 
 
 def _boot(case: Case, host: HostileHost, genuine: tuple[bytes, ...]) -> None:
-    changed = dict(case.change(host.image, host.folder))
+    changed = case.change(host.image, host.folder)
     if isinstance(case.outcome, NoBoot):
         assert host.refused(says=case.outcome.says, **changed) == case.outcome.after
         return
