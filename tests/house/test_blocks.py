@@ -7,8 +7,8 @@ import pytest
 import tasks
 from cloister import cli
 from tests.pages.markdown import AS, BEFORE, PAGES, REASONS, SHELL, blocks
+from tests.pages.steps import STEPS
 from tests.pages.typed import takes
-from tests.pages.world import STEPS
 
 LANGUAGES = {SHELL, "html", "json", "mermaid", "python", "text", "toml", "typescript", "yaml"}
 PROGRAMS = ("cloister", "invoke", "make", "pulumi")

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.pages.markdown import PAGES, SHELL, blocks
+from tests.pages.steps import STEPS
 from tests.pages.world import world
 
 ELSEWHERE = {
@@ -38,7 +39,7 @@ def test_commands_of_a_page_work(page: Path, tmp_path: Path) -> None:
 
 def type_all(page: Path, folder: Path) -> None:
     """Run the commands of a page in order."""
-    with world(folder) as reader:
+    with world(folder, STEPS) as reader:
         for block in blocks(page, SHELL):
             if not block.marks:
                 reader.run(block)

@@ -1,6 +1,6 @@
 """Where the commands of a page run: a folder with files, an agent in place of a booted machine, an engine of its own.
 
-Between two blocks of a page, other people act: ``STEPS`` says what they do, in the words of the page's comments.
+Between two blocks of a page, other people act (``tests/pages/steps.py``).
 """
 
 import contextlib
@@ -10,10 +10,11 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
+from typing import TypeAlias
 
 from cloister import usercache
 from cloister.attestation.testkit import Authority
@@ -22,15 +23,15 @@ from cloister.keyfile.public import read_public_key
 from cloister.protocol.bootconfig import BootConfiguration
 from cloister.protocol.descriptor import CvmEntry, Descriptor, MemberEntry
 from cloister.protocol.imagemanifest import ImageManifest, ImageOutput
-from cloister.protocol.invitation import Invitation
 from tests.agent_fixture import accepting_policy, new_authority, running_agent
 from tests.infra.clouds import forkserver
 from tests.infra.project import PLUGIN, Project
-from tests.pages.markdown import CHECKOUT, Block, blocks
+from tests.pages.markdown import CHECKOUT, Block
 from tests.pages.verb import IMAGE, PROJECT
 from tests.small_wheels import SmallWheel
 
 WORKSPACE, CVM = "trial", "trainer"
+ROLES = {"lab": ("owner", "algorithm-provider", "result-consumer"), "hospital-1": ("dataset-provider",)}
 SECONDS = 120
 _VERB = Path(__file__).with_name("verb.py")
 _STANDIN = CHECKOUT / "tests" / "infra" / "standin" / "provider.py"
@@ -60,6 +61,7 @@ class World:
     folder: Path
     environment: dict[str, str]
     stack: contextlib.ExitStack
+    steps: Mapping[str, "Step"]
     authority: Authority = field(default_factory=new_authority)
     machine: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
     project: Project | None = None
@@ -81,7 +83,7 @@ class World:
 
     def step(self, said: str) -> None:
         """What others do before a block."""
-        action = STEPS[said]
+        action = self.steps[said]
         if isinstance(action, str):
             self.shell(action, said)
         else:
@@ -206,155 +208,8 @@ class World:
         self.environment.setdefault("CLOISTER_KEY", "lab.pem")
 
 
-def _copy(source: str, name: str) -> Callable[[World], None]:
-    """Copy a file of the checkout."""
-
-    def act(world: World) -> None:
-        (world.folder / name).write_bytes((CHECKOUT / source).read_bytes())
-
-    return act
-
-
-def _make_folders(world: World) -> None:
-    (world.folder / ".home" / ".config" / "fish" / "completions").mkdir(parents=True)
-
-
-def _invite(world: World) -> None:
-    invitation = Invitation.new(WORKSPACE, "hospital-1", ("dataset-provider", "result-consumer"))
-    (world.folder / "hospital-1.invitation.json").write_bytes(invitation.encode())
-
-
-def _answer(world: World) -> None:
-    world.shell("cloister join lab.invitation.json\ncloister join hospital-1.invitation.json", "The answers")
-
-
-def _start_workspace(world: World) -> None:
-    world.need_engine()
-    world.make_keys()
-    world.shell(
-        "invoke workspace.new trial\n"
-        + "".join(
-            f"invoke member.add {name} --key {name}.pub --roles {','.join(roles)}\n" for name, roles in ROLES.items()
-        )
-        + "invoke workspace.up\ninvoke workspace.export --output workspace.json\n",
-        "The workspace",
-    )
-
-
-def _declare_registries(world: World) -> None:
-    world.need_engine()
-    world.shell("invoke registry.new main --backend gcp --project my-project --location europe-west4", "The registry")
-
-
-def _add_numbers(world: World) -> None:
-    world.make_keys()
-    (world.folder / "addition.py").write_text("import sys\nprint(sys.argv)\n")
-    page = CHECKOUT / "docs" / "coming-from-cocos.md"
-    (world.folder / "computation.yaml").write_text(blocks(page, "yaml")[0].text)
-
-
-def _submit(world: World) -> None:
-    for said in ("bundled its packages", "written the manifest", "submitted the manifest"):
-        world.step(f"the lab has {said}")
-
-
-def _forget_policy(world: World) -> None:
-    world.step("a computation is complete")
-    (world.folder / "policy.json").unlink()
-    for name in ("KEY", "POLICY", "WORKSPACE"):
-        del world.environment[f"CLOISTER_{name}"]
-
-
-def _archive(world: World) -> None:
-    world.step("a result was fetched")
-    world.shell(f"cloister events --save events.jsonl --key lab.pem {_WITH}", "The archive")
-    for name in ("KEY", "POLICY", "WORKSPACE"):
-        del world.environment[f"CLOISTER_{name}"]
-
-
-def _fetch_all(world: World) -> None:
-    world.step("the computation has ended")
-    world.step("the lab has fetched the result")
-    fetch = f"cloister result --manifest computation.json --output other.zip --key hospital-1.pem {_WITH}"
-    world.shell(fetch, "The hospital's copy")
-
-
-def _plan_tonight(world: World) -> None:
-    world.step("a machine waits for a manifest")
-    (world.folder / "data").mkdir()
-    (world.folder / "data" / "h1.csv").write_bytes((world.folder / "h1.csv").read_bytes())
-    world.shell(
-        "cloister manifest computation.yaml --output tonight.json\n"
-        f"cloister run --manifest tonight.json --key lab.pem {_WITH} --detach",
-        "The manifest of tonight",
-    )
-
-
-def _build_image(world: World) -> None:
-    from image.build import incremental, output
-
-    incremental.build("base", output.folder("base"), relock=True)
-
-
-def _build_with_firmware(world: World) -> None:
-    from image.inputs import host_tools
-
-    _build_image(world)
-    (world.folder / "OVMF.fd").symlink_to(host_tools.ensure(relock=True).path("usr/share/ovmf/OVMF.fd"))
-
-
-ROLES = {"lab": ("owner", "algorithm-provider", "result-consumer"), "hospital-1": ("dataset-provider",)}
-_WITH = "--policy policy.json --workspace workspace.json"
-STEPS: dict[str, str | Callable[[World], None]] = {
-    "every party has a key": World.make_keys,
-    "the platform team has started the machine": World.start_machine,
-    "the reader has a policy": World.make_policy,
-    "the lab has bundled its packages": "cloister bundle requirements.txt --output numpy.bundle",
-    "the lab has written the manifest": "cloister manifest computation.yaml",
-    "the lab has submitted the manifest": f"cloister run --manifest computation.json --key lab.pem {_WITH} --detach",
-    "hospital-1 has uploaded its data": "cloister upload-data h1.csv --manifest computation.json --key hospital-1.pem "
-    + _WITH,
-    "the lab has uploaded its algorithm": "cloister upload-algorithm train.py --bundle numpy.bundle "
-    f"--manifest computation.json --key lab.pem {_WITH}",
-    "the computation has ended": f"cloister events --until completed --key lab.pem {_WITH}",
-    "the lab has fetched the result": "cloister result --manifest computation.json --output results.zip --key lab.pem "
-    + _WITH,
-}
-_ORDER = tuple(STEPS)
-
-
-def _everything_before(last: str) -> Callable[[World], None]:
-    """All steps of a computation up to one."""
-
-    def act(world: World) -> None:
-        for said in _ORDER[: _ORDER.index(last) + 1]:
-            world.step(said)
-
-    return act
-
-
-STEPS |= {
-    "the example of a compiled program is there": _copy("examples/kinds/mean.c", "mean.c"),
-    "the shell's folders are there": _make_folders,
-    "the platform team has invited hospital-1": _invite,
-    "the members have answered": _answer,
-    "a workspace is up": _start_workspace,
-    "the platform team has replaced the machine": World.start_machine,
-    "the lab has submitted its computation": _submit,
-    "hospital-1 is to get the result": _forget_policy,
-    "the platform team has registries": _declare_registries,
-    "the program and the manifest of this section are there": _add_numbers,
-    "every consumer has fetched the result": _fetch_all,
-    "there is another workspace": "cp workspace.json other-workspace.json",
-    "the lab has archived its files": _archive,
-    "a scheduler has the manifest of tonight": _plan_tonight,
-    "the platform team has built the image": _build_image,
-    "the team has built the image and has its host's firmware": _build_with_firmware,
-    "a machine waits for a manifest": _everything_before("the lab has written the manifest"),
-    "a computation waits for its assets": _everything_before("the lab has submitted the manifest"),
-    "a computation is complete": _everything_before("the computation has ended"),
-    "a result was fetched": _everything_before("the lab has fetched the result"),
-}
+Step: TypeAlias = str | Callable[[World], None]
+"""What other people do: commands for a shell, or a function."""
 
 
 @cache
@@ -364,8 +219,8 @@ def _runner() -> str:
 
 
 @contextlib.contextmanager
-def world(folder: Path) -> Iterator[World]:
-    """A folder with what a party has on its disk, and the two programs."""
+def world(folder: Path, steps: Mapping[str, Step]) -> Iterator[World]:
+    """A folder with what a party has on its disk, and the two programs; ``steps`` are what other people can do."""
     programs = folder / ".bin"
     programs.mkdir()
     for program in ("cloister", "invoke"):
@@ -396,6 +251,6 @@ def world(folder: Path) -> Iterator[World]:
     }
     (folder / ".home").mkdir()
     with contextlib.ExitStack() as stack:
-        made = World(folder, environment, stack)
+        made = World(folder, environment, stack, steps)
         stack.callback(made.machine.close)
         yield made
