@@ -31,7 +31,7 @@ class FailOn(Enum):
             return cls(word)
         except ValueError as error:
             raise InputError(
-                f"--fail-on must be one of {', '.join(one.value for one in cls)}, not {word!r}.",
+                f"--fail-on must be one of {', '.join(one.value for one in FailOn)}, not {word!r}.",
                 hint="docs/audit.md says what each counts.",
             ) from error
 
