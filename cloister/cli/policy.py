@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from cloister import client
 from cloister.cli.shell import show
+from cloister.cli.shell.arguments import named_paths
 from cloister.cli.shell.options import COLLATERAL, CVM, FETCH, JSON, WORKSPACE
 from cloister.cli.shell.policy_report import PolicyReport
 from cloister.cli.shell.settings import Settings, party_verb
@@ -14,10 +15,12 @@ from cloister.units import parse_time
 
 if TYPE_CHECKING:
     from cloister.client.evidence.first_policy import FirstPolicy
+    from cloister.client.evidence.statement_demands import StatementDemands
 
 
 @party_verb(
     several="files",
+    repeated=["builder"],
     options=[
         WORKSPACE.described("workspace descriptor from the platform team (default: $CLOISTER_WORKSPACE)"),
         CVM.described("accept only this CVM of the workspace (default: all)"),
@@ -29,6 +32,11 @@ if TYPE_CHECKING:
         "image": "manifest of the image that you trust: rebuilt by you, or signed by a party that you chose (required, "
         "except for a bare report or quote)",
         "signed": "if the machine starts the image with Secure Boot: the statement of its publisher (signed.json)",
+        "builder": "NAME=FILE: a builder and its public key; the policy demands its statement about the image; may be "
+        "repeated",
+        "builders-required": "how many of the builders must have made the image (default: all of them)",
+        "publisher": "NAME=FILE: the publisher with its public key, who must list the image as current",
+        "maximum-age": "days: how old the Debian index of the image's lock may be, by the publisher (default: any age)",
         "from-evidence": "start from what a machine showed instead of a descriptor: a file of `attest --save`, or a "
         "SEV-SNP report, TDX quote or HCL report",
         "at": "with --from-evidence: a day or time as of which it must be genuine (default: now)",
@@ -45,6 +53,10 @@ def policy(
     files: Sequence[str] = (),
     image: str | None = None,
     signed: str | None = None,
+    builder: Sequence[str] | None = None,
+    builders_required: int = 0,
+    publisher: str | None = None,
+    maximum_age: int = 0,
     from_evidence: str | None = None,
     at: str | None = None,
     allow_local: bool = False,
@@ -72,13 +84,14 @@ def policy(
             "--from-evidence cannot be combined with --workspace, --cvm, --allow-local or --allow-debug.",
             hint="Omit one or the other.",
         )
+    demands = _demands(builder or (), builders_required, publisher, maximum_age)
     path = Path(output)
-    report = PolicyReport(settings, path, image or "", signed or "")
+    report = PolicyReport(settings, path, image or "", signed or "", demands)
 
     def start() -> "FirstPolicy":
         if descriptor is None:
             return client.policy_from_evidence(
-                image, evidence, at=moment, collateral=settings.collateral(), signed=signed
+                image, evidence, at=moment, collateral=settings.collateral(), signed=signed, statements=demands
             )
         return client.start_policy(
             Path(image or ""),
@@ -87,6 +100,7 @@ def policy(
             allow_local=allow_local,
             allow_debug=allow_debug,
             signed=signed,
+            statements=demands,
         )
 
     def confirm(started: "FirstPolicy") -> bool:
@@ -95,3 +109,18 @@ def policy(
         return yes or show.confirmed(f"Have you confirmed all {len(started.taken_over)} values? Write {path}?")
 
     report.written(client.write_first_policy(path, start, confirm))
+
+
+def _demands(
+    builders: Sequence[str], required: int, publisher: str | None, maximum_age: int
+) -> "StatementDemands | None":
+    """The demands as they were typed; None if nothing was."""
+    if not (builders or required or publisher is not None or maximum_age):
+        return None
+    published = named_paths("publisher", [publisher]) if publisher is not None else {}
+    return client.StatementDemands(
+        builders=named_paths("builder", builders),
+        required=required or None,
+        publisher=next(iter(published.items()), None),
+        maximum_age_days=maximum_age or None,
+    )

@@ -86,6 +86,7 @@ if TYPE_CHECKING:
     from cloister.client.evidence.policy_file import load_any_policy as load_any_policy
     from cloister.client.evidence.policy_file import load_policy as load_policy
     from cloister.client.evidence.policy_file import save_policy as save_policy
+    from cloister.client.evidence.statement_demands import StatementDemands as StatementDemands
     from cloister.client.evidence.typed_bytes import parse_nonce as parse_nonce
     from cloister.client.evidence.typed_bytes import parse_report_data as parse_report_data
     from cloister.client.evidence.verdict import verdict_lines as verdict_lines
@@ -230,6 +231,7 @@ _NAMES = {
         "start_policy",
         "write_first_policy",
     ),
+    "cloister.client.evidence.statement_demands": ("StatementDemands",),
     "cloister.client.evidence.policy_file": (
         "load_any_policy",
         "load_policy",

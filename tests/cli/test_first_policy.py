@@ -11,9 +11,11 @@ from invoke.parser import Parser
 
 from cloister import client
 from cloister.attestation.policy.policy import Policy
+from cloister.attestation.policy.statements import BuildersPolicy, PublisherPolicy
 from cloister.cli import collection
 from cloister.client.evidence.first_policy import FirstPolicy
 from cloister.errors import CloisterError, InputError
+from cloister.keyfile.public import read_public_key
 from cloister.protocol import signingkey
 from cloister.protocol.bootconfig import BootConfiguration
 from cloister.protocol.descriptor import CvmEntry, Descriptor, MemberEntry
@@ -172,3 +174,66 @@ def test_rejection_names_open_members(cloister, machine, parties, folder: Path) 
     assert done.code == 3
     assert (folder / "evidence.json").exists()
     assert "Your policy rejects every machine until you fill in azure.tdx.mrtds, azure.tdx.mrseams." in done.err
+
+
+@pytest.fixture
+def builders(folder: Path) -> Path:
+    """Files of two builders' and a publisher's public keys, and one of a private key."""
+    for name in ("lab", "clinic", "team"):
+        client.generate_key(folder / f"{name}.pem", client.KeyType.ED25519)
+    write(folder, "azure-snp", "trainer")
+    return folder
+
+
+DEMANDS = ("--builder", "lab=lab.pub", "--builder", "clinic=clinic.pub", "--builders-required", "1", "--publisher",
+           "platform-team=team.pub", "--maximum-age", "120")  # fmt: skip
+
+
+def test_statements_of_others_are_demanded_and_shown(cloister, builders: Path) -> None:
+    said = json.loads(cloister(*WORDS, *DEMANDS, "--yes", "--json").out)
+    keys = {name: read_public_key(builders / f"{name}.pub") for name in ("lab", "clinic", "team")}
+
+    policy = Policy.parse((builders / "first.json").read_bytes())
+    assert policy.builders == BuildersPolicy(1, {"lab": keys["lab"].spki, "clinic": keys["clinic"].spki})
+    assert policy.publisher == PublisherPolicy("platform-team", keys["team"].spki, 120)
+    shown = {one["member"]: (one["value"], one["fingerprint"]) for one in said["taken"]}
+    assert shown["builders.keys.lab"] == ("lab, Ed25519 key", keys["lab"].id)
+    assert shown["builders.keys.clinic"][1] == keys["clinic"].id
+    assert shown["builders.required"] == ("1 of 2", "")
+    assert shown["publisher.key"] == ("platform-team, Ed25519 key", keys["team"].id)
+    # The next command writes the same demands into the policy that is filled in.
+    assert [word in said["next"][1] for word in DEMANDS] == [True] * len(DEMANDS)
+
+
+def test_all_builders_are_demanded_without_a_number(cloister, builders: Path) -> None:
+    assert cloister(*WORDS, *DEMANDS[:4], "--yes").code == 0
+    policy = Policy.parse((builders / "first.json").read_bytes())
+    assert policy.builders and policy.builders.required == 2
+    assert policy.publisher is None
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--builder", "lab.pub"), "--builder must be NAME=PATH, not 'lab.pub'"),
+        (("--builder", "lab=lab.pub", "--builder", "lab=clinic.pub"), "names lab twice"),
+        (("--builder", "lab=lab.pub", "--builder", "clinic=lab.pub"), "same key for clinic and lab"),
+        (("--builder", "lab=lab.pem"), "lab.pem"),
+        (("--builder", "lab=absent.pub"), "absent.pub"),
+        (("--builder", "lab=manifest.json"), "manifest.json"),
+        (("--builder", "Lab A=lab.pub"), "Lab A"),
+        (("--builder", "lab=lab.pub", "--builders-required", "2"), "demands 2 of 1 builders"),
+        (("--builder", "lab=lab.pub", "--builders-required", "-1"), "demands -1 of 1 builders"),
+        (("--builders-required", "1"), "--builder NAME=FILE"),
+        (("--maximum-age", "10"), "--publisher NAME=FILE"),
+        (("--publisher", "team=team.pub", "--maximum-age", "-1"), "maximum_age_days"),
+        (("--publisher", "team.pub"), "--publisher must be NAME=PATH"),
+    ],
+)
+def test_demands_that_no_policy_can_have_write_nothing(
+    cloister, builders: Path, words: tuple[str, ...], says: str
+) -> None:
+    done = cloister(*WORDS, *words, "--yes")
+    assert done.code == 2
+    assert says in done.err
+    assert not (builders / "first.json").exists()

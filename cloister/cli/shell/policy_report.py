@@ -12,16 +12,21 @@ from cloister.cli.shell.settings import Settings
 
 if TYPE_CHECKING:
     from cloister.client.evidence.first_policy import FirstPolicy
+    from cloister.client.evidence.statement_demands import StatementDemands
 
 
 @dataclass(frozen=True)
 class PolicyReport:
-    """How one call of `policy` shows what it starts. ``image`` and ``signed`` are as they were typed."""
+    """How one call of `policy` shows what it starts.
+
+    ``image`` and ``signed`` are as they were typed, ``demands`` is what the options about builders and a publisher say.
+    """
 
     settings: Settings
     path: Path
     image: str
     signed: str
+    demands: "StatementDemands | None" = None
 
     def values(self, started: "FirstPolicy") -> None:
         """Print every value that rests on someone else's word, and the open members; nothing with --json."""
@@ -66,11 +71,24 @@ class PolicyReport:
         workspace = settings.typed("workspace")
         descriptor = ("--workspace", workspace) if workspace else ()
         signed = ("--signed", Path(self.signed)) if self.signed else ()
-        commands = (
-            ("attest", "--cvm", cvm, *descriptor, "--policy", self.path, "--save", evidence, *vendors),
-            ("policy", "--from-evidence", evidence, "--image", Path(self.image), *signed, "--output", filled, *vendors),
-        )
+        attested = ("attest", "--cvm", cvm, *descriptor, "--policy", self.path, "--save", evidence, *vendors)
+        again = ("policy", "--from-evidence", evidence, "--image", Path(self.image), *signed, *_words(self.demands))
+        commands = (attested, (*again, "--output", filled, *vendors))
         return tuple(shlex.join([program(), *(str(word) for word in words)]) for words in commands)
+
+
+def _words(demands: "StatementDemands | None") -> tuple[str, ...]:
+    """The options again, for the next command."""
+    if demands is None:
+        return ()
+    words = [word for name, file in demands.builders.items() for word in ("--builder", f"{name}={file}")]
+    if demands.required is not None:
+        words += ["--builders-required", str(demands.required)]
+    if demands.publisher is not None:
+        words += ["--publisher", "{}={}".format(*demands.publisher)]
+    if demands.maximum_age_days is not None:
+        words += ["--maximum-age", str(demands.maximum_age_days)]
+    return tuple(words)
 
 
 def _print_values(started: "FirstPolicy") -> None:

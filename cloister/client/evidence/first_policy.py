@@ -21,6 +21,7 @@ from cloister.attestation.x509.roots import VENDORS, Anchor
 from cloister.client.collateral.sources import CollateralSources
 from cloister.client.evidence import policy_file
 from cloister.client.evidence.evidence_files.loading import load
+from cloister.client.evidence.statement_demands import StatementDemands
 from cloister.client.files.descriptor_file import find_cvm, load_descriptor
 from cloister.client.files.image_file import load_image, load_signed
 from cloister.client.html.fragment import fragment
@@ -78,6 +79,7 @@ def start_policy(
     allow_local: bool = False,
     allow_debug: bool = False,
     signed: FilePath | None = None,
+    statements: StatementDemands | None = None,
 ) -> FirstPolicy:
     """Start a policy from a workspace descriptor.
 
@@ -88,6 +90,7 @@ def start_policy(
         allow_local: accept local machines, which keep nothing secret from their host.
         allow_debug: accept a debug image.
         signed: the statement of its publisher, if machines start the image with Secure Boot.
+        statements: who must have stated something about the image; None for no one.
 
     Returns:
         The policy, which is not written yet.
@@ -108,7 +111,7 @@ def start_policy(
         allow_debug=allow_debug,
         signed=load_signed(signed) if signed is not None else None,
     )
-    return FirstPolicy(policy, taken, placeholders(policy))
+    return _demanding(statements, FirstPolicy(policy, taken, placeholders(policy)))
 
 
 def policy_from_evidence(
@@ -119,6 +122,7 @@ def policy_from_evidence(
     at: datetime.datetime | None = None,
     roots: tuple[Anchor, ...] = VENDORS,
     signed: FilePath | None = None,
+    statements: StatementDemands | None = None,
 ) -> FirstPolicy:
     """Start a policy from evidence, which must be genuine.
 
@@ -129,6 +133,7 @@ def policy_from_evidence(
         at: time of the appraisal, aware; None for now.
         roots: the vendors' roots to trust.
         signed: for a bundle, the statement of the image's publisher, if the machine starts it with Secure Boot.
+        statements: for a bundle, who must have stated something about the image; None for no one.
 
     Returns:
         The policy, which is not written yet: for a report or quote, one for raw evidence.
@@ -145,14 +150,28 @@ def policy_from_evidence(
         given, with_it = load(paths)
         known, problems = (collateral or CollateralSources()).for_files(given, with_it)
         if isinstance(given, Evidence):
-            made = _from_bundle(given, image, signed, known, moment, roots)
+            made = _demanding(statements, _from_bundle(given, image, signed, known, moment, roots))
         else:
+            if statements is not None:
+                raise InputError(
+                    "Builders and publishers make statements about an image of Cloister's. A bare report or quote does "
+                    "not show which one runs.",
+                    hint="Omit --builder and --publisher. For a session, pass a bundle of `attest --save`.",
+                )
             made = _from_raw(given, image, signed, known, moment, roots)
         return replace(made, rejected=(*made.rejected, *problems)) if made.rejected else made
     except MalformedEvidence as error:
         raise InputError(f"{', '.join(map(str, paths))}: {error.message}") from error
     except ProofError as error:  # perhaps because of collateral that could not be fetched
         raise ProofError("\n".join((error.message, *problems)), hint=error.hint) from error
+
+
+def _demanding(statements: StatementDemands | None, started: FirstPolicy) -> FirstPolicy:
+    policy = started.session_policy
+    if statements is None or policy is None:
+        return started
+    demanding, taken = statements.add_to(policy)
+    return replace(started, policy=demanding, taken_over=(*started.taken_over, *taken))
 
 
 def _from_bundle(
