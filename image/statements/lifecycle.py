@@ -1,12 +1,17 @@
 """A publisher's statement about its images, continued from the one before."""
 
-from collections.abc import Mapping, Sequence
+import contextlib
+import fcntl
+import os
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from cloister import userfile
 from cloister.attestation.statements.lifecycle import ImageStatus, LifeCycle, ListedImage
 from cloister.errors import InputError
+from cloister.protocol.signingkey import PrivateKey, spki_of
 from image.build import built_image
 from image.build.built_image import BuiltImage
 from image.statements import signed
@@ -14,18 +19,64 @@ from image.statements import signed
 MOST_DAYS = 366
 
 
-def state(
-    file: Path, *, add: Sequence[Path], withdraw: Sequence[str], days: int, public_key: bytes, now: datetime
+def issue(
+    file: Path,
+    key: PrivateKey,
+    *,
+    add: Sequence[Path] = (),
+    withdraw: Sequence[str] = (),
+    days: int,
+    first: bool = False,
+    now: datetime,
 ) -> LifeCycle:
-    """The statement after the one in ``file``, or the first one if the file does not exist.
+    """Sign the statement after the one in ``file``, and write it there; of two calls at once, one waits.
 
     ``add`` are folders of images, which are current; ``withdraw`` are digests of manifests that the statement before
-    lists. It expires ``days`` after ``now``. Raises ImageError; InputError; and ChangedFileError when another key has
-    signed the statement before.
+    lists. It expires ``days`` after ``now``. ``first`` says that nothing comes before: parties refuse a counter that
+    starts again.
+
+    Raises ImageError; InputError, also when ``first`` and the file contradict each other; and ChangedFileError when
+    another key has signed the statement before.
     """
+    with _alone(file):
+        if first == os.path.lexists(file):
+            raise _exists(file) if first else _missing(file)
+        stated = _continued(file, add=add, withdraw=withdraw, days=days, key=key, now=now)
+        signed.write(stated, key, file)
+    return stated
+
+
+@contextlib.contextmanager
+def _alone(file: Path) -> Generator[None]:
+    """Keep other calls from the file's folder. Raises InputError for a folder that cannot be opened."""
+    try:
+        descriptor = os.open(file.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise userfile.unwritable(file, error) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _exists(file: Path) -> InputError:
+    return InputError(f"{file} exists, so this is not the publisher's first statement.", hint="Omit --first.")
+
+
+def _missing(file: Path) -> InputError:
+    return InputError(
+        f"{file} does not exist. A statement continues the one before, whose counter parties remember.",
+        hint="Name the last statement with --file, or get a copy of it. For the publisher's very first one: --first",
+    )
+
+
+def _continued(
+    file: Path, *, add: Sequence[Path], withdraw: Sequence[str], days: int, key: PrivateKey, now: datetime
+) -> LifeCycle:
     if not 1 <= days <= MOST_DAYS:
         raise InputError(f"--days must be from 1 to {MOST_DAYS}, not {days}.")
-    before = _before(file, public_key)
+    before = _before(file, spki_of(key.public_key()))
     images = dict(before.images) if before is not None else {}
     for folder in add:
         for digest, listed in _listed(folder).items():
@@ -51,7 +102,7 @@ def state(
 
 
 def _before(file: Path, public_key: bytes) -> LifeCycle | None:
-    if not file.exists():
+    if not os.path.lexists(file):
         return None
     stated = signed.examine(file, public_key).statement.stated
     if not isinstance(stated, LifeCycle):

@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from cloister import userfile
-from cloister.attestation.statements.lifecycle import LifeCycle
+from cloister.attestation.statements.lifecycle import ImageStatus, LifeCycle
 from cloister.attestation.statements.provenance import MANIFEST, Provenance
 from cloister.attestation.statements.statement import MAX_SIZE, ImageStatement
 from cloister.errors import ChangedFileError, InputError
@@ -36,12 +36,24 @@ class Examined:
         said += [f"{digest}  {name}" for name, digest in sorted(stated.subjects.items())]
         return [*said, f"From {len(stated.dependencies)} inputs, by its clock on {stated.signed:%F %T} UTC."]
 
-    def require_about(self, image: ImageManifest) -> None:
-        """Raise ChangedFileError unless the statement covers all of ``image``: its manifest and every output."""
+    def require_about(self, image: ImageManifest, now: datetime) -> None:
+        """Raise ChangedFileError unless the statement covers all of ``image``, its manifest and every output; one of a
+        publisher must list it as current, and must not have expired at the time ``now``.
+        """
         stated, digest = self.statement.stated, image.digest().hex()
         if isinstance(stated, LifeCycle):
             if digest not in stated.images:
                 raise ChangedFileError(f"The statement does not list the image {image.flavor} {digest}.")
+            if stated.images[digest].status is not ImageStatus.CURRENT:
+                raise ChangedFileError(
+                    f"The publisher has withdrawn the image {image.flavor} {digest}.",
+                    hint="Do not use the image. Ask its publisher for a current one.",
+                )
+            if now >= stated.expires:
+                raise ChangedFileError(
+                    f"The statement expired at {stated.expires:%F %T} UTC.",
+                    hint="Ask the publisher for its newest one.",
+                )
             return
         expected = {MANIFEST: digest, **{name: output.sha256 for name, output in image.outputs.items()}}
         for name in sorted({*expected, *stated.subjects}):

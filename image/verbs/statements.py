@@ -47,7 +47,8 @@ def provenance(
 @verb(
     help={
         "key": "the publisher's private key",
-        "file": "the statement, which is continued if it exists (default: lifecycle.json)",
+        "file": "the publisher's last statement, which is continued (default: lifecycle.json)",
+        "first": "this is the publisher's first statement: the file is made",
         "add": "an image that is current: flavor, or the folder of an image; may be repeated",
         "withdraw": "digest of the manifest of an image that must not be used any more; may be repeated",
         "days": "how long the statement is valid",
@@ -55,7 +56,7 @@ def provenance(
     },
     required=("key",),
     repeated=("add", "withdraw"),
-    example="invoke image.lifecycle --key team.pem --add base --days 30",
+    example="invoke image.lifecycle --key team.pem --add base --days 30 --first",
 )
 def lifecycle(
     _: Any,
@@ -64,30 +65,30 @@ def lifecycle(
     add: Sequence[str] | None = None,
     withdraw: Sequence[str] | None = None,
     days: int = 30,
+    first: bool = False,
     json: bool = False,
 ) -> None:
     """State which of your images are current and which are withdrawn, and sign it for policies that demand it."""
     from cloister.cli.shell import passphrase
     from cloister.keyfile.private import read_private_key
     from cloister.protocol import canonical
-    from cloister.protocol.signingkey import spki_of
     from image.build.output import locate
-    from image.statements import lifecycle, signed
+    from image.statements import lifecycle
 
-    private = read_private_key(Path(key), passphrase.ask)
-    stated = lifecycle.state(
+    stated = lifecycle.issue(
         Path(file),
+        read_private_key(Path(key), passphrase.ask),
         add=[locate(one) for one in add or ()],
         withdraw=withdraw or (),
         days=days,
-        public_key=spki_of(private.public_key()),
+        first=first,
         now=datetime.now(UTC),
     )
-    signed.write(stated, private, Path(file))
     if json:
         options.print_json({"file": file, "counter": stated.counter, "expires": canonical.to_time(stated.expires)})
         return
-    print(f"Wrote {file}: statement {stated.counter} on {len(stated.images)} images, until {stated.expires:%F %T} UTC.")
+    images = "1 image" if len(stated.images) == 1 else f"{len(stated.images)} images"
+    print(f"Wrote {file}: statement {stated.counter} on {images}, until {stated.expires:%F %T} UTC.")
 
 
 @verb(
@@ -95,7 +96,8 @@ def lifecycle(
     help={
         "file": "a statement: provenance or life cycle",
         "key": "the public key that must have signed it",
-        "image": "flavor, or the folder or manifest of an image that it must be about (default: any)",
+        "image": "flavor, or the folder or manifest of an image that it must be about, and that its publisher must list "
+        "as current now (default: any)",
         **options.JSON,
     },
     required=("key",),
@@ -109,7 +111,7 @@ def inspect(_: Any, file: str, key: str = "", image: str = "", json: bool = Fals
 
     found = signed.examine(Path(file), read_public_key(Path(key)).spki)
     if image:
-        found.require_about(read_manifest(locate(image)))
+        found.require_about(read_manifest(locate(image)), datetime.now(UTC))
     if json:
         # Not as it was signed: other tools write names in it as they like, also with what steers a terminal.
         options.print_json(found.statement.value())

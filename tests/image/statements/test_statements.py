@@ -6,9 +6,12 @@ import hashlib
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
@@ -110,7 +113,7 @@ def test_the_fields_library_verifies_what_is_written_and_nothing_else(image: Pat
     assert envelope.verify([known], threshold=1) == {known.keyid: known}
     examined = signed.examine(file, public(key))
     assert examined.statement.envelope.payload == envelope.payload
-    examined.require_about(manifest_of(image))
+    examined.require_about(manifest_of(image), NOW)
     assert any(manifest_of(image).digest().hex() in line for line in examined.lines(NOW))
 
     envelope.payload = envelope.payload.replace(b'"base"', b'"bass"')
@@ -189,14 +192,12 @@ def test_provenance_of_another_image_is_refused(image: Path, tmp_path: Path) -> 
         dataclasses.replace(manifest, outputs={**manifest.outputs, "more": ImageOutput("ab" * 32, 1)}),
     ):
         with pytest.raises(ChangedFileError, match="about another image"):
-            examined.require_about(other)
+            examined.require_about(other, NOW)
 
 
 def published(file: Path, **changes: object) -> LifeCycle:
-    terms = {"add": (), "withdraw": (), "days": 30, "public_key": public(KEY), "now": NOW, **changes}
-    stated = lifecycle.state(file, **terms)
-    signed.write(stated, KEY, file)
-    return stated
+    terms = {"key": KEY, "days": 30, "first": not file.exists(), "now": NOW, **changes}
+    return lifecycle.issue(file, **terms)
 
 
 def test_a_publisher_continues_its_statement(image: Path, tmp_path: Path) -> None:
@@ -214,9 +215,37 @@ def test_a_publisher_continues_its_statement(image: Path, tmp_path: Path) -> Non
     assert examined.statement.stated == last
     assert f"until {last.expires:%F %T} UTC." in examined.lines(NOW)[1]
     assert f"expired since {last.expires:%F %T} UTC." in examined.lines(last.expires)[1]
-    examined.require_about(manifest_of(image))
     with pytest.raises(ChangedFileError, match="does not list the image"):
-        examined.require_about(dataclasses.replace(manifest_of(image), debug=True))
+        examined.require_about(dataclasses.replace(manifest_of(image), debug=True), NOW)
+
+
+def test_an_image_that_a_publisher_does_not_vouch_for_is_told(image: Path, tmp_path: Path) -> None:
+    file, digest = tmp_path / "lifecycle.json", manifest_of(image).digest().hex()
+    stated = published(file, add=[image])
+    examined = signed.examine(file, public(KEY))
+    examined.require_about(manifest_of(image), stated.expires - timedelta(seconds=1))
+    with pytest.raises(ChangedFileError, match="The statement expired at"):
+        examined.require_about(manifest_of(image), stated.expires)
+    published(file, withdraw=[digest])
+    with pytest.raises(ChangedFileError, match=f"has withdrawn the image base {digest}"):
+        signed.examine(file, public(KEY)).require_about(manifest_of(image), NOW)
+
+
+def test_two_statements_at_once_have_two_counters(image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each reads the statement before; without a lock both would, before either has written."""
+    file, both, read = tmp_path / "lifecycle.json", threading.Barrier(2), lifecycle._before
+    published(file, add=[image])
+
+    def slowly(*words: Any) -> LifeCycle | None:
+        found = read(*words)
+        with contextlib.suppress(threading.BrokenBarrierError):
+            both.wait(timeout=0.3)
+        return found
+
+    monkeypatch.setattr(lifecycle, "_before", slowly)
+    with ThreadPoolExecutor(2) as pool:
+        made = list(pool.map(lambda _: published(file).counter, range(2)))
+    assert sorted(made) == [2, 3]
 
 
 def other_lock(image: Path, file: Path) -> dict[str, object]:
@@ -231,7 +260,7 @@ def without_lock(image: Path, file: Path) -> dict[str, object]:
 
 def foreign(image: Path, file: Path) -> dict[str, object]:
     published(file, add=[image])
-    return {"public_key": public(OTHER)}
+    return {"key": OTHER}
 
 
 def made_by_builder(image: Path, file: Path) -> dict[str, object]:
@@ -249,6 +278,15 @@ def from_the_future(image: Path, file: Path) -> dict[str, object]:
     return {"now": NOW - timedelta(seconds=1)}
 
 
+def begun_again(image: Path, file: Path) -> dict[str, object]:
+    published(file, add=[image])
+    return {"add": [image], "first": True}
+
+
+def elsewhere(image: Path, file: Path) -> dict[str, object]:
+    return {"file": file.parent / "absent" / "lifecycle.json", "add": [image]}
+
+
 NOT_STATED: dict[str, tuple[Callable[[Path, Path], dict[str, object]], type[Exception], str]] = {
     "nothing": (lambda image, file: {}, InputError, "must list an image"),
     "an image of another lock": (other_lock, InputError, "its age is unknown"),
@@ -259,6 +297,9 @@ NOT_STATED: dict[str, tuple[Callable[[Path, Path], dict[str, object]], type[Exce
     "someone else's statement": (foreign, ChangedFileError, "is not signed by the key"),
     "a builder's statement": (made_by_builder, InputError, "is the provenance of an image"),
     "a withdrawn image again": (withdrawn_before, InputError, "what was withdrawn stays so"),
+    "a file that is lost": (lambda image, file: {"add": [image], "first": False}, InputError, "whose counter parties"),
+    "a first one again": (begun_again, InputError, "not the publisher's first statement"),
+    "in a folder that is not there": (elsewhere, InputError, "cannot be written"),
     "a statement from the future": (from_the_future, InputError, "later than this machine's clock"),
 }
 
@@ -270,7 +311,7 @@ def test_what_a_publisher_cannot_state(image: Path, tmp_path: Path, name: str) -
     changes = make(image, file)
     before = file.read_bytes() if file.exists() else None
     with pytest.raises(kind, match=said):
-        published(file, **changes)
+        published(changes.pop("file", file), **changes)
     assert (file.read_bytes() if file.exists() else None) == before
 
 
@@ -286,8 +327,10 @@ def test_the_verbs_take_what_is_typed(image: Path, tmp_path: Path) -> None:
         assert (done.returncode, done.stderr) == (0, "")
         return done.stdout
 
-    said("image.lifecycle", "--key", private, "--file", file, "--add", image)
-    assert "statement 2 on 1 images" in said("image.lifecycle", "--key", private, "--file", file, "--withdraw", digest)
+    said("image.lifecycle", "--key", private, "--file", file, "--add", image, "--first")
+    assert "statement 2 on 1 image, until" in said(
+        "image.lifecycle", "--key", private, "--file", file, "--withdraw", digest
+    )
     printed = said("image.inspect", file, "--key", private.with_suffix(".pub"), "--json")
     output_schema.validate("invoke.image.inspect", printed)
     renewed = said("image.lifecycle", "--key", private, "--file", file, "--json")
