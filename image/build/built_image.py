@@ -10,6 +10,7 @@ from cloister import userfile
 from cloister.errors import InputError
 from cloister.protocol.canonical import FormatError
 from cloister.protocol.imagemanifest import ImageManifest
+from cloister.protocol.signedimage import SignedImage
 from image.build import output
 from image.inputs.lockfile import Lock, LockError
 
@@ -22,11 +23,14 @@ Layers = Mapping[str, Mapping[str, Mapping[str, str]]]
 
 @dataclass(frozen=True)
 class BuiltImage:
-    """An image's manifest, and what is beside it: None for the lock or the layers when the file is not there."""
+    """An image's manifest, and what is beside it: None for lock, layers or the statement about a signed image when the
+    file is not there.
+    """
 
     manifest: ImageManifest
     lock: Lock | None
     layers: Layers | None
+    signed: SignedImage | None = None
 
     @classmethod
     def read(cls, path: Path) -> "BuiltImage":
@@ -35,14 +39,18 @@ class BuiltImage:
         Raises ImageError for a manifest that does not exist, and InputError for one that another version of Cloister
         has written, and for a file that differs from it.
         """
+        manifest = output.read_manifest(path)
+        folder = path if path.is_dir() else path.parent
+        signed = output.read_signed(folder)
+        if signed is not None:
+            signed.check(manifest)
         try:
-            manifest = output.read_manifest(path)
-            folder = path if path.is_dir() else path.parent
             lock, listing = (_read(folder / name, manifest) for name in (LOCK, LISTING))
             return cls(
                 manifest,
                 None if lock is None else Lock.parse(lock),
                 None if listing is None else layers(listing),
+                signed,
             )
         except (FormatError, LockError) as error:
             raise InputError(

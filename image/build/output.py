@@ -3,12 +3,14 @@
 import ctypes
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 from cloister import userfile
 from cloister.errors import InputError
 from cloister.protocol import imagemanifest, signedimage
+from cloister.protocol.canonical import FormatError
 from cloister.protocol.imagemanifest import ImageManifest
 from cloister.protocol.signedimage import SignedImage
 from image import cache, disk_space
@@ -20,6 +22,7 @@ from image.inputs import chain
 from image.rootfs.workers import Workers
 
 MANIFEST = "manifest.json"
+_Document = TypeVar("_Document")
 # linux/fcntl.h and linux/fs.h
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 
@@ -97,7 +100,10 @@ def _exchange(one: Path, other: Path) -> bool:
 
 
 def read_manifest(path: Path) -> ImageManifest:
-    """The manifest at ``path``, a file or an image's folder. Raises ImageError if it does not exist."""
+    """The manifest at ``path``, a file or an image's folder.
+
+    Raises ImageError if it does not exist, InputError if it cannot be read, and FormatError, which names the file.
+    """
     file = path / MANIFEST if path.is_dir() else path
     if not file.is_file():
         raise ImageError(
@@ -105,13 +111,23 @@ def read_manifest(path: Path) -> ImageManifest:
             hint=f"Build the image with {building(file)}.",
             exit_code=InputError.exit_code,
         )
-    return ImageManifest.parse(userfile.read(file, imagemanifest.MAX_SIZE))
+    return _parsed(file, ImageManifest.parse, imagemanifest.MAX_SIZE)
 
 
 def read_signed(image: Path) -> SignedImage | None:
-    """The statement about the signed image in the folder ``image``; None if it is not signed. Raises FormatError."""
+    """The statement about the signed image in the folder ``image``; None if it is not signed. Raises as above."""
     path = image / signedimage.FILE
-    return SignedImage.parse(userfile.read(path, signedimage.MAX_SIZE)) if path.is_file() else None
+    return _parsed(path, SignedImage.parse, signedimage.MAX_SIZE) if path.is_file() else None
+
+
+def _parsed(file: Path, parse: Callable[[bytes], _Document], limit: int) -> _Document:
+    try:
+        return parse(userfile.read(file, limit))
+    except OSError as error:
+        raise userfile.unreadable(file, error) from error
+    except FormatError as error:
+        hint = f"Build the image again with {building(file)}, or use the checkout that it was built in."
+        raise FormatError(f"{file} cannot be used: {error.message}", hint=hint) from error
 
 
 def check(manifest: ImageManifest, image: Path) -> list[str]:

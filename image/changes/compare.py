@@ -1,5 +1,6 @@
 """Compare two locks or two images: what an upgrade changes, in one value."""
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -9,6 +10,7 @@ from typing import Any
 from cloister import userfile
 from cloister.errors import InputError
 from cloister.protocol.imagemanifest import ImageManifest
+from cloister.protocol.signedimage import SignedImage
 from image.audit import audit, components
 from image.audit.databases import Databases
 from image.audit.findings import Finding
@@ -69,6 +71,7 @@ class Changes:
     packages, sources: of the locks.
     statements: what the manifests say of flavor, debug and Python packages, and the digests of inputs.
     outputs, sizes, measurements, files: of the images.
+    secure_boot: what the statements about signed images say: their digests, certificates, files and PCR 4 and 7.
     vulnerabilities: None without data.
     notes: what could not be compared.
     """
@@ -81,12 +84,18 @@ class Changes:
     sizes: tuple[SizeChange, ...] = ()
     measurements: tuple[RegisterChange, ...] = ()
     files: tuple[FileChange, ...] = ()
+    secure_boot: tuple[ValueChange, ...] = ()
     vulnerabilities: Vulnerabilities | None = None
     notes: tuple[str, ...] = field(default=())
 
     @property
     def none(self) -> bool:
         """Whether nothing differs."""
+        return not self.secure_boot and self.same_image
+
+    @property
+    def same_image(self) -> bool:
+        """Whether nothing differs but how the image is signed."""
         parts = (self.indexes, self.packages, self.statements, self.outputs, self.measurements, self.files)
         return not any(parts)
 
@@ -155,12 +164,32 @@ def _locks(before: Lock, after: Lock) -> dict[str, Any]:
     }
 
 
+def _secure_boot(before: SignedImage | None, after: SignedImage | None) -> tuple[ValueChange, ...]:
+    old, new = _signed_values(before), _signed_values(after)
+    names = [*new, *(name for name in old if name not in new)]
+    return tuple(
+        ValueChange(name, old.get(name, ""), new.get(name, "")) for name in names if old.get(name) != new.get(name)
+    )
+
+
+def _signed_values(signed: SignedImage | None) -> dict[str, str]:
+    if signed is None:
+        return {}
+    return {
+        "signed image": signed.digest().hex(),
+        **{f"certificate {name}": hashlib.sha256(der).hexdigest() for name, der in signed.certificates.items()},
+        **{name: one.sha256 for name, one in signed.outputs.items()},
+        **{f"PCR {index} with Secure Boot": value for index, value in signed.pcrs.items()},
+    }
+
+
 def _images(before: BuiltImage, after: BuiltImage) -> dict[str, Any]:
     old, new = before.manifest, after.manifest
     compared = [one for one in verify.compare(old, new) if not one.same]
     registers = {f"PCR {index}": index for index in {*old.pcrs, *new.pcrs}}
     sizes = {name: (_size(old, name), _size(new, name)) for name in sorted({*old.outputs, *new.outputs})}
     return {
+        "secure_boot": _secure_boot(before.signed, after.signed),
         "statements": tuple(
             ValueChange(one.name, one.expected, one.found)
             for one in (*verify.compare_statements(old, new), *verify.compare_inputs(old, new))

@@ -9,6 +9,7 @@ from image.changes.packages import PackageChange, SourceChange
 from image.debian.changelog import ChangelogEntry
 
 _SAME = "They are the same."
+_SAME_IMAGE = "The image itself is the same; how it is signed for Secure Boot differs."
 _MOST_LINES = 40
 
 
@@ -52,10 +53,12 @@ def lines(changes: Changes) -> list[str]:
     for one in changes.measurements:
         made.append(f"{one.name}: {one.before or 'none'} -> {one.after or 'none'}{_events(one.events)}")
     made += [change.line for change in changes.files]
+    made += [f"{row.name}: {row.before or 'none'} -> {row.after or 'none'}" for row in changes.secure_boot]
+    made += [_SAME_IMAGE] if changes.same_image and changes.secure_boot else []
     made += [f"{title}: {said}" for title, found in _vulnerabilities(changes) for said in found]
     if changes.vulnerabilities is not None:
         made += changes.vulnerabilities.notes
-    return made if changes.none else [*made, *changes.notes]
+    return made if changes.same_image else [*made, *changes.notes]
 
 
 def text(changes: Changes) -> str:
@@ -104,7 +107,10 @@ def markdown(changes: Changes, before: str, after: str) -> str:
         [(m.name, m.before, m.after, ", ".join(m.events)) for m in changes.measurements],
     )
     made += _table("Files", ("layer", "path", "change"), [(f.layer, f.path, f.how) for f in changes.files])
-    made += [f"{note}\n" for note in changes.notes]
+    rows = [(r.name, r.before, r.after) for r in changes.secure_boot]
+    made += _table("Secure Boot", ("what", "before", "after"), rows)
+    made += [f"{_SAME_IMAGE}\n"] if changes.same_image and changes.secure_boot else []
+    made += [f"{note}\n" for note in (() if changes.same_image else changes.notes)]
     return "\n".join(made).rstrip("\n")
 
 

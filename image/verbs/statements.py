@@ -96,7 +96,7 @@ def lifecycle(
     help={
         "file": "a statement: provenance or life cycle",
         "key": "the public key that must have signed it",
-        "image": "flavor, or the folder or manifest of an image that it must be about, and that its publisher must list "
+        "image": "flavor, or the folder or manifest of an image that it must be about, which its publisher must list "
         "as current now (default: any)",
         **options.JSON,
     },

@@ -20,6 +20,7 @@ from image.verbs import change
 from tests import output_schema
 from tests.image.audit import small_lock
 from tests.image.audit.small_lock import ARCHIVES, SmallDeb, release
+from tests.signed_images import statement
 
 PACKAGE = LockedPackage("small", "1.0-1", "amd64", "debian", "pool/small.deb", "a" * 64, 10, {"postinst": "b" * 64})
 LOCK = Lock(
@@ -62,6 +63,29 @@ def test_equal_images_have_no_difference(tmp_path: Path, capsys: pytest.CaptureF
     for options in ({}, {"markdown": True}):
         change.diff.body(None, before=str(one), after=str(other), **options)
         assert capsys.readouterr().out.endswith("They are the same.\n")
+
+
+def test_a_signed_form_of_an_image_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plain, signed = image(tmp_path / "base", b"disk"), image(tmp_path / "base-signed", b"disk")
+    stated = statement(output.read_manifest(signed))
+    (signed / "signed.json").write_bytes(stated.encode())
+
+    said = text(plain, signed)
+    assert said[0] == f"signed image: none -> {stated.digest().hex()}"
+    assert f"certificate db: none -> {hashlib.sha256(stated.certificates['db']).hexdigest()}" in said
+    assert f"PCR 7 with Secure Boot: none -> {stated.pcrs[7]}" in said
+    assert said[-1] == "The image itself is the same; how it is signed for Secure Boot differs."
+    assert text(signed, signed / "manifest.json") == []
+    change.diff.body(None, before=str(signed), after=str(plain), json=True)
+    printed = capsys.readouterr().out
+    output_schema.validate("invoke.image.diff", printed)
+    assert (json.loads(printed)["same"], len(json.loads(printed)["secure_boot"])) == (False, 10)
+    change.diff.body(None, before=str(plain), after=str(signed), markdown=True)
+    assert "## Secure Boot" in capsys.readouterr().out
+
+    (signed / "signed.json").write_bytes(replace(stated, manifest="00" * 32).encode())
+    with pytest.raises(InputError, match="is about another image"):
+        text(plain, signed)
 
 
 def test_a_changed_image_names_outputs_sizes_registers_and_files(tmp_path: Path) -> None:
@@ -118,9 +142,9 @@ def test_image_of_an_older_version_is_named(tmp_path: Path, member: str) -> None
     (old / "manifest.json").write_text(json.dumps(value))
 
     for one, other in ((old, new), (new, old / "manifest.json")):
-        with pytest.raises(InputError, match=rf"/old.* not an image of this .* lacks {member}") as caught:
+        with pytest.raises(InputError, match=rf"/old/manifest.json cannot be used: .*lacks {member}") as caught:
             text(one, other)
-        assert "Build it again" in caught.value.hint
+        assert "Build the image again" in caught.value.hint
 
 
 def test_file_that_is_not_json_is_named(tmp_path: Path) -> None:
