@@ -6,25 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from cloister.attestation.first_policy.from_manifest import policy_from_manifest
 from cloister.client.computation.lifecycle import reset_machine
 from cloister.client.connection.connection import Connection
 from cloister.client.connection.opening import Target
-from cloister.endpoint import Address
 from cloister.protocol.events import State
-from infra.configuration.image import Image
 from tests.e2e.sandbox.abuse_table import ABUSER, SURVIVES, expected, outcomes
 from tests.e2e.sandbox.test_sandbox import begin, run
-from tests.e2e.workspace import CVM, RunningWorkspace
+from tests.e2e.workspace import RunningWorkspace
 
 pytestmark = [pytest.mark.vm, pytest.mark.sandbox]
-
-
-@pytest.fixture(scope="module")
-def target(workspace: RunningWorkspace, base_image: Image) -> Target:
-    descriptor = workspace.descriptor()
-    policy, _ = policy_from_manifest(base_image.manifest, descriptor, allow_local=True)
-    return Target(Address.parse(descriptor.cvms[0].endpoint), policy, CVM)
 
 
 def test_machine_survives_what_the_page_says(workspace: RunningWorkspace, target: Target) -> None:

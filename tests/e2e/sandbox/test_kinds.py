@@ -13,19 +13,17 @@ from pathlib import Path
 
 import pytest
 
-from cloister.attestation.first_policy.from_manifest import policy_from_manifest
 from cloister.client.computation.asset import describe_asset
 from cloister.client.computation.lifecycle import request_reset, wait_for_restart
 from cloister.client.connection.connection import Connection
 from cloister.client.connection.opening import Target
-from cloister.endpoint import Address
 from cloister.protocol.events import State
 from infra.configuration.image import Image
 from tests import compiled, oci_archives, wasm_modules
 from tests.client.parties import Parties
 from tests.e2e.sandbox.prison import AS_ROOT, ON_MACHINE
 from tests.e2e.sandbox.test_sandbox import run
-from tests.e2e.workspace import CVM, RunningWorkspace
+from tests.e2e.workspace import RunningWorkspace
 from tests.oci_archives import Entry, folder, hard, link
 
 pytestmark = [pytest.mark.vm, pytest.mark.kinds]
@@ -49,13 +47,6 @@ def parties(workspace: RunningWorkspace) -> Parties:
     found.edit(str(small.digest), str(large.digest))
     found.edit(f"size: {small.size}\n  - ", f"size: {large.size}\n  - ")
     return found
-
-
-@pytest.fixture(scope="module")
-def target(workspace: RunningWorkspace, base_image: Image) -> Target:
-    descriptor = workspace.descriptor()
-    policy, _ = policy_from_manifest(base_image.manifest, descriptor, allow_local=True)
-    return Target(Address.parse(descriptor.cvms[0].endpoint), policy, CVM)
 
 
 def binary(path: Path, folder: Path) -> dict[str, int]:

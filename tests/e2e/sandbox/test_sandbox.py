@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from cloister.attestation.first_policy.from_manifest import policy_from_manifest
 from cloister.client.computation.asset import describe_asset
 from cloister.client.computation.asset_upload import upload_asset
 from cloister.client.computation.events import EventReader
@@ -14,13 +13,11 @@ from cloister.client.computation.lifecycle import request_reset, wait_for_restar
 from cloister.client.computation.submission import submit
 from cloister.client.connection.connection import Connection
 from cloister.client.connection.opening import Target
-from cloister.endpoint import Address
 from cloister.protocol.events import Event, State
 from cloister.protocol.progress import Phase
-from infra.configuration.image import Image
 from tests.client.parties import Parties
 from tests.e2e.sandbox.prison import INSIDE
-from tests.e2e.workspace import CVM, RunningWorkspace
+from tests.e2e.workspace import RunningWorkspace
 
 pytestmark = pytest.mark.vm
 
@@ -33,13 +30,6 @@ def parties(workspace: RunningWorkspace) -> Parties:
     found.edit("max: 4KiB", "max: 64KiB")
     found.edit("file: h2.csv", 'file: "h2: 2024 [\u00fc].csv"')
     return found
-
-
-@pytest.fixture(scope="module")
-def target(workspace: RunningWorkspace, base_image: Image) -> Target:
-    descriptor = workspace.descriptor()
-    policy, _ = policy_from_manifest(base_image.manifest, descriptor, allow_local=True)
-    return Target(Address.parse(descriptor.cvms[0].endpoint), policy, CVM)
 
 
 def begin(parties: Parties, target: Target) -> Connection:
