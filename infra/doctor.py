@@ -15,6 +15,7 @@ from cloister.errors import CloisterError
 from cloister.machinecheck import MachineCheck
 from image import cache
 from image.debian.mirror import ADVICE, Mirror
+from image.errors import reason
 from image.inputs import host_tools, lockfile
 from infra import paths
 from infra.configuration import cloud
@@ -171,7 +172,7 @@ def _mirror() -> MachineCheck:
         with urllib.request.urlopen(address, timeout=_MIRROR_SECONDS) as answer:
             answer.read(1)
     except (OSError, urllib.error.URLError, ValueError) as error:
-        return MachineCheck("mirror", False, f"the Debian mirror does not respond: {error}", ADVICE)
+        return MachineCheck("mirror", False, f"the Debian mirror does not respond: {reason(error)}", ADVICE)
     return MachineCheck("mirror", True, "the Debian mirror responds")
 
 

@@ -15,6 +15,7 @@ from cloister import userfile
 from cloister.errors import UnreachableError
 from image import cache
 from image.audit.errors import DataError
+from image.errors import reason
 
 TRACKER, OSV = "CLOISTER_DEBIAN_TRACKER", "CLOISTER_OSV"
 """The environment variables with the addresses of the files."""
@@ -56,16 +57,8 @@ def _chunks(address: str, variable: str) -> Iterator[bytes]:
                 raise ConnectionError(f"the connection ended after {size} of {expected} bytes")
     except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as error:
         raise UnreachableError(
-            f"Cannot fetch {address}: {_reason(error)}.", hint=f"Check the network and {variable}, or bring the file."
+            f"Cannot fetch {address}: {reason(error)}.", hint=f"Check the network and {variable}, or bring the file."
         ) from error
-
-
-def _reason(error: Exception) -> object:
-    """What went wrong, without the names of Python's classes around it."""
-    if type(error) is urllib.error.URLError:  # HTTPError extends it, and says its status itself
-        reason = error.reason
-        return (reason.strerror or reason) if isinstance(reason, OSError) else reason
-    return error
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):

@@ -17,7 +17,7 @@ from image.debian import deb
 from image.debian.mirror import Mirror
 from image.debian.release import INDEX, read_index, refuse_older, verify_release
 from image.debian.resolve import Candidate, Index, closure
-from image.errors import ImageError
+from image.errors import ImageError, reason
 from image.inputs import fetch, locked, pip, recipe
 from image.inputs.lockfile import (
     RELOCKED,
@@ -172,7 +172,7 @@ def _get(address: str) -> bytes:
             content = response.read(_INDEX_LIMIT + 1)
     except (urllib.error.URLError, OSError) as error:
         raise ImageError(
-            f"Cannot fetch {address}: {error}.",
+            f"Cannot fetch {address}: {reason(error)}.",
             hint="Check the network, or set CLOISTER_DEBIAN_MIRROR to another mirror.",
         ) from error
     if len(content) > _INDEX_LIMIT:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from image import cache, disk_space
-from image.errors import ImageError
+from image.errors import ImageError, reason
 
 _PARALLEL = 6
 _ATTEMPTS = 4
@@ -180,9 +180,9 @@ def _transfer(address: str, file: io.BufferedWriter, wanted: Download, advance: 
             time.sleep(_RETRY_DELAY)
     if file.seek(0, io.SEEK_END) == wanted.size:
         return
-    reason = f" ({problem})" if problem else ""
+    because = f" ({reason(problem)})" if problem else ""
     raise FetchError(
-        f"Cannot fetch {wanted.label} from {address}{reason}.",
+        f"Cannot fetch {wanted.label} from {address}{because}.",
         hint="Check the network, or set CLOISTER_DEBIAN_MIRROR to another mirror.",
     )
 

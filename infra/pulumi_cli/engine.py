@@ -127,7 +127,9 @@ def _release(work: Path, say: Say) -> bool:
     try:
         run([sys.executable, "-P", "-c", code, work, VERSION], timeout=_RELEASE_SECONDS)
     except ProcessError as error:
-        reason = str(error).rstrip().splitlines()[-1].rpartition("Error: ")[2].strip("<>")
+        reason = (
+            str(error).rstrip().splitlines()[-1].rpartition("Error: ")[2].strip("<>").removeprefix("urlopen error ")
+        )
         say(f"Pulumi engine {VERSION}: the official release is unreachable ({reason}).")
         shutil.rmtree(work / "bin", ignore_errors=True)
         return False
