@@ -121,7 +121,7 @@ def audit(
 
 
 def look_up(lock: Lock, made: Sequence[Component], databases: Databases) -> tuple[list[Finding], list[str]]:
-    """The findings in components of a lock, and sentences about data that is older than it."""
+    """The findings in components of a lock, and sentences about data that is older or about something else."""
     ask: list[Callable[[Component], list[Advisory]]] = []
     notes: list[str] = []
     if databases.tracker is not None:
@@ -129,7 +129,11 @@ def look_up(lock: Lock, made: Sequence[Component], databases: Databases) -> tupl
         notes = [f"Older than the lock: {one}." for one in debian.older_than(made)]
         ask.append(debian.advisories)
     if databases.osv is not None:
-        ask.append(osv.read(databases.osv, lock.suite, made).advisories)
+        records = osv.read(databases.osv, lock.suite, made)
+        # Of Debian's packages the tracker has told.
+        unknown = [one for one in records.unknown if databases.tracker is None or not one.startswith("Debian")]
+        notes += [f"{databases.osv} has no record about {name}: nothing is known of it." for name in unknown]
+        ask.append(records.advisories)
     return findings.collect(made, ask), notes
 
 

@@ -19,6 +19,7 @@ from typing import Any
 from packaging.utils import canonicalize_name
 
 from cloister import userfile
+from image.audit import streaming_json
 from image.audit.advisory import Advisory, FixState
 from image.audit.components import Component, Ecosystem
 from image.audit.errors import DataError
@@ -41,9 +42,14 @@ Key = tuple[Ecosystem, str]
 
 @dataclass(frozen=True)
 class Osv:
-    """What the records say, by ecosystem and name; each with the part that is about this package."""
+    """What the records say, by ecosystem and name; each with the part that is about this package.
+
+    unknown: the ecosystems of the components that no record is about, withdrawn ones included: such a file says nothing
+        of them.
+    """
 
     records: Mapping[Key, list[tuple[Mapping[str, Any], Mapping[str, Any]]]]
+    unknown: tuple[str, ...] = ()
 
     def advisories(self, component: Component) -> list[Advisory]:
         """The vulnerabilities that the component has, or may have."""
@@ -65,16 +71,19 @@ def read(path: Path, suite: str, components: Iterable[Component]) -> Osv:
     ecosystems = {"PyPI": Ecosystem.PYPI, f"Debian:{_RELEASES[suite]}": Ecosystem.DEBIAN}
     wanted = {(one.ecosystem, one.name) for one in components}
     records: dict[Key, list[tuple[Mapping[str, Any], Mapping[str, Any]]]] = defaultdict(list)
+    seen: set[Ecosystem] = set()
     try:
         with userfile.open_regular(path) as file:
             for record in _zipped(file, path) if _is_zip(file) else _listed(file, path):
-                if record.get("withdrawn"):
-                    continue
-                for affected in _parts(record, path):
+                withdrawn = bool(record.get("withdrawn"))
+                for affected in _parts(record, path) if "affected" in record or not withdrawn else ():
                     package = affected.get("package")
                     named = package if isinstance(package, dict) else {}
                     ecosystem = ecosystems.get(str(named.get("ecosystem")))
                     if ecosystem is None:
+                        continue
+                    seen.add(ecosystem)
+                    if withdrawn:
                         continue
                     name = str(named.get("name"))
                     key = (ecosystem, canonicalize_name(name) if ecosystem is Ecosystem.PYPI else name)
@@ -82,7 +91,8 @@ def read(path: Path, suite: str, components: Iterable[Component]) -> Osv:
                         records[key].append((record, affected))
     except OSError as error:
         raise userfile.unreadable(path, error) from error
-    return Osv(records)
+    asked = {ecosystem for ecosystem, _ in wanted}
+    return Osv(records, tuple(name for name, one in ecosystems.items() if one in asked - seen))
 
 
 def _is_zip(file: BufferedReader) -> bool:
@@ -120,7 +130,7 @@ def _listed(file: BufferedReader, path: Path) -> Iterator[Mapping[str, Any]]:
 
 def _json(content: bytes, path: Path, name: str) -> Any:
     try:
-        return json.loads(content)
+        return json.loads(content, object_pairs_hook=streaming_json.once)
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path} is not {_WHAT}: {name or 'it'} is not JSON: {error}.") from error
 

@@ -25,13 +25,23 @@ def members(path: Path, what: str) -> Iterator[tuple[str, Any]]:
         raise DataError(f"{path} is not {what}: {error}.") from error
 
 
+def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object, as ``object_pairs_hook``. Raises ValueError for a member that is there twice."""
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the member {twice[:80]!r} is there twice")
+    return made
+
+
 class _Reader:
     """A window on the text: what follows ``at`` in ``window`` is not read yet."""
 
     def __init__(self, text: io.TextIOBase, path: Path, what: str) -> None:
         self.text, self.path, self.what = text, path, what
         self.window, self.at, self.ended = "", 0, False
-        self.decoder = json.JSONDecoder()
+        self.decoder = json.JSONDecoder(object_pairs_hook=once)
 
     def members(self) -> Iterator[tuple[str, Any]]:
         self.expect("{")

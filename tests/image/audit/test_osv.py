@@ -63,6 +63,22 @@ def test_record_of_something_else_says_nothing(tmp_path: Path, part: Any) -> Non
     assert said(tmp_path / "data", WHEEL, record("X", part)) == []
 
 
+@pytest.mark.parametrize(
+    ("records", "unknown"),
+    [
+        ([], ("PyPI", "Debian:13")),
+        ([record("X", ("npm", "small-pkg", FIXED))], ("PyPI", "Debian:13")),
+        ([record("X", ("PyPI", "other", FIXED))], ("Debian:13",)),
+        ([record("X", ("Debian:12", "glibc", FIXED)), record("Y", ("Debian:13", "other", FIXED))], ("PyPI",)),
+        ([{**RECORD, "withdrawn": "2026-01-02T00:00:00Z"}], ("Debian:13",)),
+    ],
+)
+def test_ecosystems_without_any_record_are_named(tmp_path: Path, records: Any, unknown: tuple[str, ...]) -> None:
+    (tmp_path / "data").write_text(json.dumps(records))
+    assert osv.read(tmp_path / "data", "trixie", [WHEEL, GLIBC]).unknown == unknown
+    assert osv.read(tmp_path / "data", "trixie", []).unknown == ()
+
+
 def test_withdrawn_record_says_nothing(tmp_path: Path) -> None:
     assert said(tmp_path / "data", WHEEL, {**RECORD, "withdrawn": "2026-01-02T00:00:00Z"}) == []
     assert said(tmp_path / "data", WHEEL, {"id": "GONE", "withdrawn": "2026-01-02T00:00:00Z", "affected": []}) == []
@@ -105,6 +121,8 @@ def test_what_cannot_be_decided_is_undetermined(tmp_path: Path) -> None:
         (b'{"id": "X", "affected": {}}', "'affected' of X is not a list of objects"),
         (b'{"id": "X", "affected": [1]}', "'affected' of X is not a list of objects"),
         (b"[" * 100_000, "is not JSON"),
+        (b'{"id": "X", "affected": [], "id": "Y"}', "'id' is there twice"),
+        (b'{"id": "X", "affected": [{"ranges": [], "ranges": []}]}', "'ranges' is there twice"),
         (b'{"id": "X", "withdrawn": ""}', "'affected' of X is not a list of objects"),
     ],
 )

@@ -38,6 +38,7 @@ def test_members_are_those_of_the_object(
         (b'{"a": 1,}', "Expecting value"),
         (b"{1: 2}", "the name of a member is not a text"),
         (b'{"a": 1, "a": 2}', "the name of a member is there twice"),
+        (b'{"a": {"b": [{"c": 1, "c": 2}]}}', "the member 'c' is there twice"),
         (b'{"a": 1} {}', "text follows the object"),
         (b'{"a": "\xff"}', "codec can't decode"),
         (b'{"a": ' + b"[" * 100_000, "recursion depth"),
