@@ -54,13 +54,13 @@ def lock(
 @verb(
     positional=["before", "after"],
     help={
-        "before": "lock, manifest or folder of an image",
+        "before": "flavor, or the lock, manifest or folder of an image",
         "after": "the newer one",
         **options.DATA,
         **options.JSON,
         "markdown": "print Markdown, for a change request",
     },
-    example="invoke image.diff out/image/before out/image/base",
+    example="invoke image.diff out/image/before base",
 )
 def diff(
     _: Any,
@@ -77,7 +77,7 @@ def diff(
 
     if json and markdown:
         raise InputError("--json and --markdown are two forms.", hint="Pass one of them.")
-    changes = compare.compare(Path(before), Path(after), options.databases(debian, osv, fetch))
+    changes = compare.compare(_compared(before), _compared(after), options.databases(debian, osv, fetch))
     if json:
         options.print_json(render.to_dict(changes))
     else:
@@ -137,3 +137,10 @@ def audit(
         raise VulnerableError(
             f"Known vulnerabilities of {found.flavor} that count ({threshold.value}): {len(found.counted)}."
         )
+
+
+def _compared(word: str) -> Path:
+    """What a word names: a file or folder, or the image of a flavor. Raises InputError for an unknown flavor."""
+    from image.build.output import locate
+
+    return Path(word) if "/" in word or Path(word).exists() else locate(word)

@@ -120,7 +120,8 @@ def test_one_database_is_enough(audit: AuditVerb) -> None:
     # The small file has records about wheels only, and Debian's tracker is not there.
     assert audit(debian="")[:2] == (
         0,
-        f"{audit.osv} has no record about Debian:13: nothing is known of it.\nKnown vulnerabilities in the 9 components of base: 0. Those that count (fixable): 0.\n",
+        f"{audit.osv} has no record about Debian:13: nothing is known of it.\n"
+        "Known vulnerabilities in the 9 components of base: 0. Those that count (fixable): 0.\n",
     )
     audit.osv.write_text(json.dumps([record("GHSA-1", ("PyPI", "small-pkg", [{"introduced": "0"}, {"fixed": "1.6"}]))]))
     code, out, _ = audit(debian="")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from invoke.exceptions import Exit
 
 from cloister.errors import InputError
 from cloister.protocol.imagemanifest import ImageEvent, ImageManifest, ImageOutput
@@ -122,6 +123,18 @@ def test_locks_read_like_a_changelog(cache_folder: Path) -> None:
 
 def of_locks(before: Lock, after: Lock) -> list[str]:
     return render.lines(compare.locks(before, after))
+
+
+def test_verb_takes_flavors_files_and_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    made = image(tmp_path / "made", b"disk")
+    monkeypatch.setattr(output, "folder", lambda flavor: tmp_path / flavor)
+    monkeypatch.chdir(made)
+    for before, after in (("made", "manifest.json"), (f"{made}/manifest.json", "made")):
+        change.diff.body(None, before=before, after=after)
+        assert capsys.readouterr().out == "They are the same.\n"
+    with pytest.raises(Exit):
+        change.diff.body(None, before="absent", after="made")
+    assert "Unknown flavor 'absent'" in capsys.readouterr().err
 
 
 def test_a_lock_and_an_image_cannot_be_compared(tmp_path: Path) -> None:
