@@ -1,5 +1,6 @@
 """The verb ``policy``."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -54,9 +55,9 @@ def policy(
     image: str | None = None,
     signed: str | None = None,
     builder: Sequence[str] | None = None,
-    builders_required: int = 0,
+    builders_required: str | None = None,
     publisher: str | None = None,
-    maximum_age: int = 0,
+    maximum_age: str | None = None,
     from_evidence: str | None = None,
     at: str | None = None,
     allow_local: bool = False,
@@ -112,15 +113,24 @@ def policy(
 
 
 def _demands(
-    builders: Sequence[str], required: int, publisher: str | None, maximum_age: int
+    builders: Sequence[str], required: str | None, publisher: str | None, maximum_age: str | None
 ) -> "StatementDemands | None":
     """The demands as they were typed; None if nothing was."""
-    if not (builders or required or publisher is not None or maximum_age):
+    if not builders and required is None and publisher is None and maximum_age is None:
         return None
     published = named_paths("publisher", [publisher]) if publisher is not None else {}
     return client.StatementDemands(
         builders=named_paths("builder", builders),
-        required=required or None,
+        required=_number("builders-required", required),
         publisher=next(iter(published.items()), None),
-        maximum_age_days=maximum_age or None,
+        maximum_age_days=_number("maximum-age", maximum_age),
     )
+
+
+def _number(option: str, typed: str | None) -> int | None:
+    """The number of an option whose absence is not a number."""
+    if typed is None:
+        return None
+    if re.fullmatch(r"-?[0-9]{1,9}", typed) is None:
+        raise InputError(f"--{option} must be an integer, not {typed!r}.")
+    return int(typed)
