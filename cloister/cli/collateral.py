@@ -57,7 +57,8 @@ def _report(settings: Settings, folder: Path, filled: "FilledFolder") -> None:
     _show(settings, filled.written)
     if not settings.json:
         print(f"{len(filled.written)} new in {folder}.")
-        print(f"Use it: {program()} verify-evidence FILE... --collateral {names.quoted(str(folder))}")
+        with_it = f"--collateral {names.quoted(str(folder))}"
+        print(f"Use it: {program()} attest {with_it}, or {program()} verify-evidence FILE... {with_it}")
 
 
 def _show(settings: Settings, kept: Sequence["KeptCollateral"]) -> None:

@@ -37,7 +37,10 @@ def test_pack_and_list_show_what_is_kept_and_what_has_expired(cloister, files: P
     assert "EXPIRED revocation list of Issuer, until " in listed.out
     assert "certificate of ARK-Milan, until 2045-10-22" in listed.out
     again = cloister("collateral", "pack", "ark.der", "--collateral", "vendors")
-    assert again.out == "0 new in vendors.\nUse it: cloister verify-evidence FILE... --collateral vendors\n"
+    assert again.out == (
+        "0 new in vendors.\nUse it: cloister attest --collateral vendors, "
+        "or cloister verify-evidence FILE... --collateral vendors\n"
+    )
 
 
 def test_names_that_someone_chose_write_nothing_but_text(cloister, files: Path) -> None:

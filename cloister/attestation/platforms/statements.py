@@ -71,9 +71,15 @@ def _check_builders(
     checks.record(
         "image-builders",
         len(found) >= policy.required,
-        f"statements of {policy.required} of {', '.join(policy.keys)} about the image {image.manifest_digest.hex()}",
+        f"statements of {_of(policy)} about the image {image.manifest_digest.hex()}",
         "; ".join([", ".join(found) or "none", *others]),
     )
+
+
+def _of(policy: BuildersPolicy) -> str:
+    """The builders who are demanded, in words."""
+    names = ", ".join(policy.keys)
+    return names if policy.required == len(policy.keys) else f"at least {policy.required} of these: {names},"
 
 
 def _made(statement: ImageStatement, key: bytes) -> bytes | None:
