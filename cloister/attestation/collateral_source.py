@@ -8,6 +8,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from cloister.attestation.errors import CollateralError
+
+_PEM = b"-----BEGIN "
+
 CERTIFICATE = "certificate"
 """One X.509 certificate in DER; an issuer chain is several items of this kind."""
 
@@ -77,10 +81,24 @@ class Collateral(Protocol):
 
 @dataclass(frozen=True)
 class InMemory:
-    """Collateral that the caller holds: contents by kind, and where they come from if not from the caller itself."""
+    """Collateral that the caller holds: contents by kind, and where they come from if not from the caller itself.
+
+    Raises CollateralError for an unknown kind, and for PEM: both would be passed over, and the verdict would say that
+    something is missing.
+    """
 
     contents: Mapping[str, tuple[bytes, ...]] = field(default_factory=dict)
     origins: Mapping[bytes, Origin] = field(default_factory=dict, compare=False)
+
+    def __post_init__(self) -> None:
+        for kind, contents in self.contents.items():
+            if kind not in (*BROUGHT_KINDS, SEEN_STATEMENT):
+                raise CollateralError(f"{kind!r} is not a kind of collateral.", hint=f"Use {', '.join(BROUGHT_KINDS)}.")
+            if any(content.startswith(_PEM) for content in contents):
+                raise CollateralError(
+                    f"Collateral of the kind {kind} is given in PEM.",
+                    hint="Convert each to DER: ssl.PEM_cert_to_DER_cert for a certificate.",
+                )
 
     def items(self, kind: str) -> Iterable[bytes]:
         """The contents of ``kind``."""

@@ -243,3 +243,18 @@ def test_unusable_certificates_that_name_an_issuer_change_nothing() -> None:
 
     assert found.accepted
     assert [one.kind for one in found.skipped] == [CERTIFICATE]
+
+
+@pytest.mark.parametrize(
+    ("contents", "said"),
+    [
+        ({"certificates": (b"\x30",)}, "'certificates' is not a kind of collateral"),
+        ({CERTIFICATE: (b"\x30", b"-----BEGIN CERTIFICATE-----\n")}, "of the kind certificate is given in PEM"),
+        ({CRL: (b"-----BEGIN X509 CRL-----\n",)}, "of the kind crl is given in PEM"),
+    ],
+)
+def test_what_no_check_would_read_is_refused_when_it_is_given(
+    contents: dict[str, tuple[bytes, ...]], said: str
+) -> None:
+    with pytest.raises(CollateralError, match=said):
+        InMemory(contents)
