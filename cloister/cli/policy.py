@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from cloister.client.evidence.first_policy import FirstPolicy
     from cloister.client.evidence.statement_demands import StatementDemands
 
+_DIGITS = 9
+
 
 @party_verb(
     several="files",
@@ -131,6 +133,8 @@ def _number(option: str, typed: str | None) -> int | None:
     """The number of an option whose absence is not a number."""
     if typed is None:
         return None
-    if re.fullmatch(r"-?[0-9]{1,9}", typed) is None:
+    if re.fullmatch(r"-?[0-9]+", typed) is None:
         raise InputError(f"--{option} must be an integer, not {typed!r}.")
+    if len(typed) > _DIGITS:
+        raise InputError(f"--{option} must be an integer of at most {_DIGITS} digits, not one of {len(typed)}.")
     return int(typed)

@@ -178,7 +178,7 @@ def _signed_values(signed: SignedImage | None) -> dict[str, str]:
     return {
         "signed image": signed.digest().hex(),
         **{f"certificate {name}": hashlib.sha256(der).hexdigest() for name, der in signed.certificates.items()},
-        **{name: one.sha256 for name, one in signed.outputs.items()},
+        **{f"signed {name}": one.sha256 for name, one in signed.outputs.items()},
         **{f"PCR {index} with Secure Boot": value for index, value in signed.pcrs.items()},
     }
 

@@ -78,6 +78,7 @@ def _continued(
         raise InputError(f"--days must be from 1 to {MOST_DAYS}, not {days}.")
     before = _before(file, spki_of(key.public_key()))
     images = dict(before.images) if before is not None else {}
+    added: set[str] = set()
     for folder in add:
         for digest, listed in _listed(folder).items():
             if digest in images and images[digest].status is ImageStatus.WITHDRAWN:
@@ -86,7 +87,13 @@ def _continued(
                     hint="Build an image from a newer lock, and add that one.",
                 )
             images[digest] = listed
+            added.add(digest)
     for digest in withdraw:
+        if digest in added:
+            raise InputError(
+                f"The image {digest} cannot be added and withdrawn at once: what was withdrawn stays so.",
+                hint="Omit --add or --withdraw for it.",
+            )
         if digest not in images:
             raise InputError(
                 f"The statement {file} lists no image {digest}.",

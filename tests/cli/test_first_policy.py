@@ -226,6 +226,7 @@ def test_all_builders_are_demanded_without_a_number(cloister, builders: Path) ->
         (("--builder", "lab=lab.pub", "--builders-required", "-1"), "demands -1 of 1 builders"),
         (("--builder", "lab=lab.pub", "--builders-required", "0"), "demands 0 of 1 builders"),
         (("--builder", "lab=lab.pub", "--builders-required", "one"), "must be an integer, not 'one'"),
+        (("--publisher", "team=team.pub", "--maximum-age", "9" * 20), "at most 9 digits, not one of 20"),
         (("--publisher", "team=team.pub", "--maximum-age", "0"), "maximum_age_days"),
         (("--builders-required", "1"), "--builder NAME=FILE"),
         (("--maximum-age", "10"), "--publisher NAME=FILE"),

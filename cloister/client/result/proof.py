@@ -119,10 +119,13 @@ class Proof:
     def require_accepted(self) -> None:
         """Raise ProofError, with what failed, unless every claim is proven."""
         if not self.accepted:
-            failed = [f"{one.text}: {one.detail}" for one in self.claims if one.outcome is ClaimOutcome.FAILED]
+            failed = [one for one in self.claims if one.outcome is ClaimOutcome.FAILED]
+            said = " ".join(f'Not so: "{one.text}". {one.detail}' for one in failed)
+            policy = "your policy may demand collateral that you do not have (--collateral). Otherwise ask"
+            rejected = self.at_creation is not None and not self.at_creation.accepted
             raise ChangedFileError(
-                "The result is not proven. " + " ".join(failed),
-                hint="Do not use it. Ask the consumer for an unchanged copy.",
+                f"The result is not proven. {said}",
+                hint=f"Do not use it: {policy if rejected else 'ask'} the consumer for an unchanged copy.",
             )
 
     def value(self) -> dict[str, Any]:

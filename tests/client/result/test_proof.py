@@ -148,8 +148,19 @@ def test_other_policy_rejects_the_machine(made):
 
     found = verify_result(folder / "results.zip", other)
 
-    with pytest.raises(ProofError, match="expected other, found trial"):
+    with pytest.raises(
+        ProofError, match=r'Not so: "The evidence was accepted by your policy.*expected other'
+    ) as raised:
         found.require_accepted()
+    assert "--collateral" in raised.value.hint
+
+
+def test_changed_file_has_to_be_asked_for_again(made, tmp_path):
+    folder, policy, _, _ = made
+    (tmp_path / "changed.zip").write_bytes((folder / "results.zip").read_bytes() + b"x")
+    with pytest.raises(ProofError, match='Not so: "The file is a result') as raised:
+        verify_result(tmp_path / "changed.zip", policy).require_accepted()
+    assert raised.value.hint == "Do not use it: ask the consumer for an unchanged copy."
 
 
 def test_certificates_expired_since_creation_are_reported(made):

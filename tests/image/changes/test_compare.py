@@ -74,6 +74,7 @@ def test_a_signed_form_of_an_image_is_shown(tmp_path: Path, capsys: pytest.Captu
     said = text(plain, signed)
     assert said[0] == f"signed image: none -> {stated.digest().hex()}"
     assert f"certificate db: none -> {hashlib.sha256(stated.certificates['db']).hexdigest()}" in said
+    assert f"signed disk.raw: none -> {stated.outputs['disk.raw'].sha256}" in said
     assert f"PCR 7 with Secure Boot: none -> {stated.pcrs[7]}" in said
     assert said[-1] == "The image itself is the same; how it is signed for Secure Boot differs."
     assert text(signed, signed / "manifest.json") == []

@@ -269,7 +269,8 @@ def made_by_builder(image: Path, file: Path) -> dict[str, object]:
 
 
 def withdrawn_before(image: Path, file: Path) -> dict[str, object]:
-    published(file, add=[image], withdraw=[manifest_of(image).digest().hex()])
+    published(file, add=[image])
+    published(file, withdraw=[manifest_of(image).digest().hex()])
     return {"add": [image]}
 
 
@@ -281,6 +282,15 @@ def from_the_future(image: Path, file: Path) -> dict[str, object]:
 def begun_again(image: Path, file: Path) -> dict[str, object]:
     published(file, add=[image])
     return {"add": [image], "first": True}
+
+
+def added_and_withdrawn(image: Path, file: Path) -> dict[str, object]:
+    return {"add": [image], "withdraw": [manifest_of(image).digest().hex()]}
+
+
+def renewed_and_withdrawn(image: Path, file: Path) -> dict[str, object]:
+    published(file, add=[image])
+    return added_and_withdrawn(image, file)
 
 
 def elsewhere(image: Path, file: Path) -> dict[str, object]:
@@ -298,6 +308,8 @@ NOT_STATED: dict[str, tuple[Callable[[Path, Path], dict[str, object]], type[Exce
     "a builder's statement": (made_by_builder, InputError, "is the provenance of an image"),
     "a withdrawn image again": (withdrawn_before, InputError, "what was withdrawn stays so"),
     "a file that is lost": (lambda image, file: {"add": [image], "first": False}, InputError, "whose counter parties"),
+    "an image that is added and withdrawn": (added_and_withdrawn, InputError, "added and withdrawn at once"),
+    "an image that is renewed and withdrawn": (renewed_and_withdrawn, InputError, "added and withdrawn at once"),
     "a first one again": (begun_again, InputError, "not the publisher's first statement"),
     "in a folder that is not there": (elsewhere, InputError, "cannot be written"),
     "a statement from the future": (from_the_future, InputError, "later than this machine's clock"),
