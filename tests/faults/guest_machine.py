@@ -108,6 +108,7 @@ def guest_machine(
         (folder / name).mkdir(parents=True)
     write_platform_files(folder, configuration)
     with contextlib.ExitStack() as stack:
+        stack.callback(_kill_algorithms, folder)
         # A socket's path has at most 107 bytes, and pytest's folders are long.
         short = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cl-")))
         tpm, connection = _start_tpm(folder / "tpm", authority)
@@ -166,6 +167,15 @@ def _start_tpm(folder: Path, authority: Authority) -> tuple["subprocess.Popen[by
     commands.startup(send)
     provision(send, authority, BOOT_EVENTS)
     return process, ours
+
+
+def _kill_algorithms(folder: Path) -> None:
+    """End the algorithms of a runner that was killed. On a machine the kernel does that."""
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            with contextlib.suppress(OSError):  # it has ended meanwhile
+                if os.fsencode(folder) in Path("/proc", name, "cmdline").read_bytes():
+                    _kill(int(name))
 
 
 def _kill(pid: int) -> None:
