@@ -57,8 +57,8 @@ def _report(settings: Settings, folder: Path, filled: "FilledFolder") -> None:
     _show(settings, filled.written)
     if not settings.json:
         print(f"{len(filled.written)} new in {folder}.")
-        with_it = f"--collateral {names.quoted(str(folder))}"
-        print(f"Use it: {program()} attest {with_it}, or {program()} verify-evidence FILE... {with_it}")
+        print(f"Use it: {program()} attest --collateral {names.quoted(str(folder))}")
+        print(f"or:     {program()} verify-evidence FILE... --collateral {names.quoted(str(folder))}")
 
 
 def _show(settings: Settings, kept: Sequence["KeptCollateral"]) -> None:

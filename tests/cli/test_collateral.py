@@ -38,8 +38,8 @@ def test_pack_and_list_show_what_is_kept_and_what_has_expired(cloister, files: P
     assert "certificate of ARK-Milan, until 2045-10-22" in listed.out
     again = cloister("collateral", "pack", "ark.der", "--collateral", "vendors")
     assert again.out == (
-        "0 new in vendors.\nUse it: cloister attest --collateral vendors, "
-        "or cloister verify-evidence FILE... --collateral vendors\n"
+        "0 new in vendors.\nUse it: cloister attest --collateral vendors\n"
+        "or:     cloister verify-evidence FILE... --collateral vendors\n"
     )
 
 

@@ -42,9 +42,13 @@ def started(program: str, name: bytes = b"") -> Iterator[Path]:
         process.communicate()
 
 
+INACCURATE = 1 << 20
+"""VmHWM is counted by each processor for itself, and summed up now and then (proc_pid_status(5): "inaccurate")."""
+
+
 def measured(folder: Path) -> int:
     found = meter._process(folder, [folder / "task" / name for name in os.listdir(folder / "task")])
-    assert found.private <= found.highest
+    assert found.private <= found.highest + INACCURATE
     return found.private
 
 
