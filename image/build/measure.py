@@ -29,7 +29,8 @@ def predict_file(path: Path) -> dict[int, tuple[ImageEvent, ...]]:
     """``predict`` for the UKI in the file ``path``. Raises InputError if it is missing or not a UKI of Cloister."""
     if not path.is_file():
         raise InputError(
-            f"The kernel image {path} does not exist.", hint="Build it with `invoke image.build --flavor FLAVOR`."
+            f"The kernel image {path} does not exist.",
+            hint="Build the image with `invoke image.build` and the same --flavor or --recipe.",
         )
     try:
         return predict(path.read_bytes())

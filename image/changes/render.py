@@ -83,16 +83,16 @@ def markdown(changes: Changes, before: str, after: str) -> str:
     for package in changes.packages:
         for script in package.scripts:
             if script.lines:
-                made += [f"### The {script.name} of {package.name}", "", *_fenced(script.lines), ""]
+                made += [f"### The {script.name} of {_code(package.name)}", "", *_fenced(script.lines), ""]
     if changes.sources:
         made += ["## Changelogs", ""]
         for source in changes.sources:
             first, *rest = _source(source)
-            made += [f"### {_plain(first)}", "", *(_fenced(rest) if rest else ()), ""]
+            made += [f"### {_code(first)}", "", *(_fenced(rest) if rest else ()), ""]
     if changes.vulnerabilities is not None:
         made += ["## Vulnerabilities", ""]
-        made += [f"- {title}: {_plain(said)}" for title, found in _vulnerabilities(changes) for said in found]
-        made += [f"- {_plain(note)}" for note in changes.vulnerabilities.notes]
+        made += [f"- {title}: {_code(said)}" for title, found in _vulnerabilities(changes) for said in found]
+        made += [f"- {_code(note)}" for note in changes.vulnerabilities.notes]
         made.append("")
     elif changes.named:
         made += ["## Vulnerabilities", "", f"The changelogs name {', '.join(changes.named)}.", ""]
@@ -182,13 +182,9 @@ def _table(title: str, head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -
 
 
 def _code(text: str) -> str:
-    """Text of a cell as code, so that no name or path is Markdown."""
+    """Text as code, so that no name, path or address in it is Markdown, a mention or a link."""
     plain = text.replace("`", "'").replace("|", "\\|").replace("\n", " ")
     return f"`{plain}`" if plain else ""
-
-
-def _plain(text: str) -> str:
-    return "".join(f"\\{char}" if char in "\\`*_[]<>|#" else char for char in text).replace("\n", " ")
 
 
 def _fenced(lines: tuple[str, ...] | list[str]) -> list[str]:

@@ -16,6 +16,7 @@ from cloister.protocol.imagemanifest import ImageEvent, ImageManifest, ImageOutp
 from image.audit.databases import Databases
 from image.build import manifest, output
 from image.changes import compare, render
+from image.changes.packages import SourceChange
 from image.inputs.lockfile import Lock, LockedArchive, LockedPackage
 from image.verbs import change
 from tests import output_schema
@@ -318,4 +319,12 @@ def test_images_with_their_locks_are_compared_in_every_form(
     wanted = ("Packages", "Changelogs", "Vulnerabilities", "Statements and outputs", "Sizes", "Measurements", "Files")
     assert titles == [f"## {title}" for title in wanted]
     assert "| `small-tool` | `1.0-1+b1` | `1.2-1+b1` | `postinst` |" in printed
-    assert "- fixed: CVE-2026-0002 in small 1.0-1 (in small-tool 1.0-1+b1)" in printed
+    assert "- fixed: `CVE-2026-0002 in small 1.0-1 (in small-tool 1.0-1+b1)`" in printed
+
+
+def test_text_of_others_is_code_in_markdown() -> None:
+    """Neither a mention nor a link, whatever a version or a maintainer's name says."""
+    change_ = SourceChange("small", "1", "2 @someone https://example.org [x](y) `z`", ("small",))
+    heading = next(line for line in render.markdown(compare.Changes(sources=(change_,)), "a", "b").splitlines()
+                   if line.startswith("### "))  # fmt: skip
+    assert heading == "### `changes of small 1 -> 2 @someone https://example.org [x](y) 'z', of small`"
