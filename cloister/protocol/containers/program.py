@@ -79,8 +79,17 @@ def _places(process: ContainerProcess, program: str) -> list[str]:
     """Where a program may be: at its path, or in the folders of PATH."""
     if "/" in program:
         return [program if program.startswith("/") else f"{process.folder}/{program}"]
-    variables = dict(one.partition("=")[::2] for one in process.environment)
-    return [f"{folder}/{program}" for folder in variables.get("PATH", "").split(":") if folder.startswith("/")]
+    return [f"{folder}/{program}" for folder in _variable(process, "PATH").split(":") if folder.startswith("/")]
+
+
+def _variable(process: ContainerProcess, name: str) -> str:
+    """The value of a variable of the environment; empty without it."""
+    return dict(one.partition("=")[::2] for one in process.environment).get(name, "")
+
+
+def _is_hidden(parts: list[str]) -> bool:
+    """Whether the sandbox has a file system of its own there, or around it."""
+    return any(parts[: len(point.split("/"))] == point.split("/") for point in MOUNT_POINTS)
 
 
 def _find(root: RootFilesystem, process: ContainerProcess, program: str) -> Place | str | None:
@@ -91,7 +100,7 @@ def _find(root: RootFilesystem, process: ContainerProcess, program: str) -> Plac
     closed: str | None = None
     for place in _places(process, program):
         parts = [part for part in place.split("/") if part not in ("", ".")]
-        if any(parts[: len(point.split("/"))] == point.split("/") for point in MOUNT_POINTS):
+        if _is_hidden(parts):
             if parts[0] == WORK.strip("/") and "/" in program:
                 raise ContainerError(
                     f"{shown('/' + '/'.join(parts))} cannot be started: no file in {WORK} can be executed.",
@@ -148,7 +157,7 @@ def _require_startable(root: RootFilesystem, process: ContainerProcess, place: P
             f"{said}, which needs the dynamic linker {names.shown(linker)}; that is not in it.", hint=_LINKER
         )
     if len(begins) < most:
-        _require_libraries(root, process, f"The image starts {shown('/' + place.path)}", linker, begins)
+        _require_libraries(root, process, said, linker, begins)
 
 
 def _require_libraries(root: RootFilesystem, process: ContainerProcess, said: str, linker: str, program: bytes) -> None:
@@ -159,8 +168,7 @@ def _require_libraries(root: RootFilesystem, process: ContainerProcess, said: st
         raise ContainerError(f"{said}, which is damaged: {error.message}", hint=_FORMAT) from error
     if dynamic is None:
         return
-    variables = dict(one.partition("=")[::2] for one in process.environment)
-    path = variables.get("LD_LIBRARY_PATH", "")
+    path = _variable(process, "LD_LIBRARY_PATH")
     if any(_is_mounted(folder, process) for folder in (*dynamic.folders, *(path.split(":") if path else ()))):
         return  # the library may be one of the algorithm's files
     needed = [name for name in dynamic.needed if "/" not in name]
@@ -183,7 +191,7 @@ def _is_mounted(folder: str, process: ContainerProcess) -> bool:
         return False
     whole = folder if folder.startswith("/") else f"{process.folder}/{folder}"
     parts = [part for part in whole.split("/") if part not in ("", ".")]
-    return ".." in parts or any(parts[: len(point.split("/"))] == point.split("/") for point in MOUNT_POINTS)
+    return ".." in parts or _is_hidden(parts)
 
 
 def _interpreters(said: str, begins: bytes) -> Iterator[str]:
