@@ -40,8 +40,8 @@ _INSTANCE, _CONFIGURATION, _EXECUTABLES, _HARDWARE, _MEMORY = (
 # AR4SI, "Specific Claims": recognised hardware, configuration and boot; memory that is encrypted for the guest alone.
 _AFFIRMED = {_CONFIGURATION: 2, _EXECUTABLES: 3, _HARDWARE: 2, _MEMORY: 2}
 _RECOGNISED = 2
-_LONGEST = timedelta(hours=1)
-"""Between a verdict and its EAR."""
+_LONGEST = timedelta(minutes=5)
+"""From a verdict to its EAR, which says that it is of now."""
 
 _INSTANCE_CHECKS = ("snp-instance", "tdx-platform-instance", "azure-machine", "gcp-instance")
 """Checks that recognise one machine; without one that passed, the machine's identity carries no claim."""
@@ -67,14 +67,17 @@ def ear_claims(verdict: Verdict | RawVerdict, *, issued: datetime, build: str) -
 
     ``issued`` is the time of the EAR, aware; ``build`` names the verifier and its key. The platform is the label of the
     one appraisal; its policy is named by digest (RFC 6920, ``nih``). ``eat_nonce`` is the caller's nonce that the
-    evidence was made over; it is absent where no check has shown that, and where the verdict is as of another hour.
+    evidence was made over; it is absent where no check has shown that, and where the verdict is not as of now. ``exp``
+    is when the first collateral that the verdict relied on expires; absent if none does, or one has.
     """
-    nonce = shown_nonce(verdict) if abs(issued - verdict.at) <= _LONGEST else None
+    nonce = shown_nonce(verdict) if timedelta(0) <= issued - verdict.at <= _LONGEST else None
     fresh = {"eat_nonce": base64.b64encode(nonce).decode()} if nonce else {}
     status, vector = appraise(verdict, fresh=nonce is not None)
+    expires = min((one.until for one in verdict.used if one.until is not None), default=None)
     return {
         "eat_profile": PROFILE,
         "iat": int(issued.timestamp()),
+        **({"exp": int(expires.timestamp())} if expires is not None and expires > issued else {}),
         "ear_verifier_id": {"developer": DEVELOPER, "build": build},
         "ear_status": status,
         "submods": {

@@ -167,7 +167,8 @@ def test_no_failed_check_leaves_an_affirming_claim(accepted: Verdict, name: str,
 
 
 @pytest.mark.parametrize(
-    "later", [datetime.timedelta(hours=2), datetime.timedelta(days=400), -datetime.timedelta(days=1)]
+    "later",
+    [datetime.timedelta(minutes=5, seconds=1), datetime.timedelta(days=400), -datetime.timedelta(seconds=1)],
 )
 def test_verdict_as_of_another_time_makes_no_affirming_claim(accepted: Verdict, later: datetime.timedelta) -> None:
     """What was revoked since then is not in it, and ``iat`` would say that it is of now."""
@@ -176,3 +177,15 @@ def test_verdict_as_of_another_time_makes_no_affirming_claim(accepted: Verdict, 
     part = found["submods"][accepted.platform]
     assert (part["ear_status"], part["ear_trustworthiness_vector"]["hardware"]) == ("none", 0)
     assert "eat_nonce" not in found and "eat_nonce" not in part
+
+
+def test_ear_ends_when_the_first_collateral_of_its_verdict_expires(accepted: Verdict) -> None:
+    """The draft's section 3: from ``exp`` on no reader may accept it."""
+    ends = [one.until for one in accepted.used if one.until is not None]
+    assert len(ends) > 1
+    found = claims(accepted)
+    assert found["exp"] == int(min(ends).timestamp()) > found["iat"]
+    lasting = dataclasses.replace(accepted, used=tuple(one for one in accepted.used if one.until is None))
+    assert "exp" not in claims(lasting)
+    late = ear.ear_claims(accepted, issued=min(ends), build=BUILD)
+    assert late["ear_status"] == "none" and "exp" not in late
