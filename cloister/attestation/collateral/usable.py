@@ -42,8 +42,8 @@ from cloister.attestation.x509.certificate import Certificate
 from cloister.attestation.x509.crl import RevocationList
 
 _ONLY_HELPFUL = (CERTIFICATE, LAUNCH_ENDORSEMENT)
-# Intel's endorsements of SGX have the same form except for their id, and are often kept in the same folder.
-_OTHER_MACHINES = ("TCB info.id", "QE identity.id")
+OTHER_MACHINES = ("TCB info.id", "QE identity.id")
+"""Fields that show Intel's endorsements of SGX, which have the same form and are often kept in the same folder."""
 
 _X509 = "x509"
 _Value = TypeVar("_Value")
@@ -137,7 +137,7 @@ class UsableCollateral:
 
     def skip(self, kind: str, item: ParsedItem[Any], reason: str) -> None:
         """Lists an item of the caller's that turned out to have no effect."""
-        self._skipped.append(Skipped(kind, hashlib.sha256(item.content).digest(), True, reason))
+        self._skip(kind, item.content, True, reason)
 
     def used(self, values: Sequence[Parsed]) -> tuple[Used, ...]:
         """What the verdict says of parsed collateral that its checks relied on; what is not here came in a quote or in
@@ -155,9 +155,7 @@ class UsableCollateral:
 
         # What was parsed from some bytes has these bytes: the item's own, or the part that is in another structure.
         (name, until, digest), _ = self._cache.part(("used", id(value), item is None), value, facts)
-        origin = Origin(EVIDENCE)
-        if item is not None and item.brought and self._brought is not None:
-            origin = self._brought.origin(kind, item.content) or Origin(CALLER)
+        origin = self._origin(kind, item.content) if item is not None and item.brought else Origin(EVIDENCE)
         return Used(kind, name, digest, origin.source, origin.place, until)
 
     @property
@@ -190,11 +188,21 @@ class UsableCollateral:
         try:
             return ParsedItem(content, self._cache.parsed(kind, content, parse), brought)
         except MalformedEvidence as error:
-            if brought and kind not in _ONLY_HELPFUL and error.field not in _OTHER_MACHINES:
+            if brought and kind not in _ONLY_HELPFUL and error.field not in OTHER_MACHINES:
+                place = self._origin(kind, content).place
+                where = f"The collateral in {place}" if place else "The collateral that you brought"
                 raise CollateralError(
-                    f"The collateral that you brought cannot be read: {kind}, {error.field}: {error.reason}.",
+                    f"{where} cannot be read: {kind}, {error.field}: {error.reason}.",
                     hint="It may be the reason to reject this machine. Fetch it again, or remove it on purpose.",
                 ) from error
-            reason = f"{error.field}: {error.reason}"
-            self._skipped.append(Skipped(kind, hashlib.sha256(content).digest(), brought, reason))
+            self._skip(kind, content, brought, f"{error.field}: {error.reason}")
             return None
+
+    def _skip(self, kind: str, content: bytes, brought: bool, reason: str) -> None:
+        place = self._origin(kind, content).place if brought else ""
+        self._skipped.append(Skipped(kind, hashlib.sha256(content).digest(), brought, reason, place))
+
+    def _origin(self, kind: str, content: bytes) -> Origin:
+        """Where the caller has an item from."""
+        known = self._brought.origin(kind, content) if self._brought is not None else None
+        return known or Origin(CALLER)

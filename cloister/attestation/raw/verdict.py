@@ -8,10 +8,8 @@ from typing import Any
 from cloister.attestation.raw.kinds import Judged
 from cloister.attestation.result.cause import Cause
 from cloister.attestation.result.verdict import Check, CheckOutcome, Skipped, Used
+from cloister.attestation.x509.roots import NO_ROOT
 from cloister.protocol import canonical
-
-NO_ROOT = "none"
-"""The identity root of evidence for which no one vouches."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +17,7 @@ class RawVerdict:
     """The result of the vendors' layers. ``genuine`` does not mean that a machine is accepted.
 
     platform: the platform that such evidence comes from.
-    identity_root: who vouches for the machine's identity (``x509/roots.py``).
+    identity_root: who vouches for the machine's identity (``x509/roots.py``); ``none`` unless its signatures are valid.
     at: the time of the appraisal, in UTC.
     policy: SHA-256 of the policy's canonical form.
     checks: every check of the vendors' layers and every pin of the policy, in order.

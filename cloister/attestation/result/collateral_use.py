@@ -14,17 +14,20 @@ class Skipped:
     digest: SHA-256 of its bytes.
     brought: true if the caller brought it, false if the evidence carried it.
     reason: what is wrong with it.
+    place: the file or address that the caller has it from; may be empty.
     """
 
     kind: str
     digest: bytes
     brought: bool
     reason: str
+    place: str = ""
 
     def value(self) -> dict[str, str]:
-        """The JSON value."""
+        """The JSON value; what is absent is omitted."""
         source = "caller" if self.brought else "evidence"
-        return {"kind": self.kind, "sha256": self.digest.hex(), "source": source, "reason": self.reason}
+        place = {"place": self.place} if self.place else {}
+        return {"kind": self.kind, "sha256": self.digest.hex(), "source": source, "reason": self.reason, **place}
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,9 @@ GOOGLE_VTPM = "google-vtpm"
 AZURE_VTPM = "azure-vtpm"
 """Microsoft's certificates of attestation keys. No check relies on them; a verdict mentions them as a claim."""
 
+NO_ROOT = "none"
+"""What a verdict names if no signature leads from a root to the evidence."""
+
 SIMULATED = "simulated"
 """What a verdict names as the identity root when the caller passed an anchor that is not a vendor's."""
 

@@ -35,7 +35,10 @@ def folder_items(folder: Path) -> tuple[tuple[Path, CollateralItem], ...]:
         found = [folder] if single else sorted(folder.iterdir())
         paths = [path for path in found if single or not (path.is_dir() or path.name.startswith("."))]
         if len(paths) > MAX_FILES:
-            raise InputError(f"{folder} has {len(paths)} files; at most {MAX_FILES} are supported.")
+            raise InputError(
+                f"{folder} has {len(paths)} files; at most {MAX_FILES} are supported.",
+                hint="Keep only the collateral of the machines that you verify, or name several folders.",
+            )
         return tuple((path, item) for path in paths for item in _read(path))
     except OSError as error:
         raise userfile.unreadable(f"The collateral in {folder}", error) from error

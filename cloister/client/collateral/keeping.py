@@ -16,6 +16,7 @@ from typing import Any
 
 from cloister import userfile
 from cloister.attestation.collateral.description import describe
+from cloister.attestation.collateral.usable import OTHER_MACHINES
 from cloister.attestation.collateral_source import (
     CERTIFICATE,
     CRL,
@@ -140,14 +141,15 @@ def _kept(path: Path, item: CollateralItem) -> KeptCollateral:
 
 
 def _described(item: CollateralItem) -> tuple[str, datetime.datetime | None]:
-    """Name and expiry time. What only this version cannot parse, such as Intel's TCB info of SGX, is named by kind."""
+    """Name and expiry time. What this version cannot parse, such as Intel's TCB info of SGX, is named by kind."""
     try:
         if item.kind != CERTIFICATE:
             return describe(_PARSERS[item.kind].parse(item.content))
         parser = EndorsementCertificate if is_endorsement(item.content) else Certificate
         return describe(parser.parse(item.content))
-    except MalformedEvidence:
-        return f"{item.kind}, not for SEV-SNP or TDX", content.dated(item, item.kind).until
+    except MalformedEvidence as error:
+        why = "not for SEV-SNP or TDX" if error.field in OTHER_MACHINES else f"which cannot be read: {error.reason}"
+        return f"{item.kind}, {why}", content.dated(item, item.kind).until
 
 
 def _file(item: CollateralItem) -> bytes:

@@ -4,8 +4,9 @@ from collections.abc import Iterator, Sequence
 
 from cloister.attestation.collateral_source import CACHE, CALLER, EVIDENCE, FILE, NETWORK, PACKAGE
 from cloister.attestation.raw.kinds import Judged
-from cloister.attestation.raw.verdict import NO_ROOT, RawVerdict
+from cloister.attestation.raw.verdict import RawVerdict
 from cloister.attestation.result.verdict import Check, CheckOutcome, Verdict, failed_names
+from cloister.attestation.x509.roots import NO_ROOT
 from cloister.client.html.fragment import fragment
 from cloister.client.html.parts import Facts, Sentences, TextTable
 from cloister.protocol import text
@@ -49,8 +50,8 @@ def _used(verdict: Verdict | RawVerdict) -> Iterator[str]:
 
 def _skipped(verdict: Verdict | RawVerdict) -> Iterator[str]:
     for one in verdict.skipped:
-        source = "from your files or a vendor" if one.brought else "from the evidence"
-        yield f"{one.kind} {source}, SHA-256 {one.digest.hex()}: {text.printable(one.reason)}"
+        source = f"from {one.place or 'your files or a vendor'}" if one.brought else "from the evidence"
+        yield text.printable(f"{one.kind} {source}, SHA-256 {one.digest.hex()}: {one.reason}")
 
 
 def _checks(checks: Sequence[Check]) -> Iterator[str]:

@@ -13,11 +13,13 @@ from cloister.attestation.collateral_source import (
     CERTIFICATE,
     COLLATERAL_KINDS,
     CRL,
+    FILE,
     LAUNCH_ENDORSEMENT,
     QE_IDENTITY,
     TCB_INFO,
     CollateralItem,
     InMemory,
+    Origin,
 )
 from cloister.attestation.errors import CollateralError
 from cloister.attestation.evidence import Evidence
@@ -44,7 +46,12 @@ def carrying(*items: CollateralItem) -> Evidence:
 
 def judged(evidence: Evidence, **brought: tuple[bytes, ...]) -> Verdict:
     source = InMemory({kind.replace("_", "-"): contents for kind, contents in brought.items()})
-    return verify(evidence, TD.policy(), purpose=SESSION, at=AT, collateral=source, roots=(TD.intel.anchor(),))
+    return judged_with(source, evidence)
+
+
+def judged_with(source: InMemory, evidence: Evidence | None = None) -> Verdict:
+    given = evidence or carrying(*carried())
+    return verify(given, TD.policy(), purpose=SESSION, at=AT, collateral=source, roots=(TD.intel.anchor(),))
 
 
 def carried() -> tuple[CollateralItem, ...]:
@@ -163,6 +170,17 @@ def test_skipped_items_are_shown_to_people_and_programs() -> None:
     value = found.value()
     assert {(one["kind"], one["source"]) for one in value["skipped"]} == {(CRL, "evidence"), (CERTIFICATE, "caller")}
     schema.validate("verdict", value, what="verdict")
+
+
+def test_item_that_cannot_be_read_or_used_is_named_by_its_file() -> None:
+    """A folder may have hundreds."""
+    origins = {JUNK: Origin(FILE, "kept/7.crl"), forged(CRL): Origin(FILE, "kept/8.crl")}
+    with pytest.raises(CollateralError, match=r"^The collateral in kept/7\.crl cannot be read: crl, "):
+        judged_with(InMemory({CRL: (JUNK,)}, origins))
+    found = judged_with(InMemory({CRL: (forged(CRL),)}, origins))
+    assert [one.place for one in found.skipped] == ["kept/8.crl"]
+    schema.validate("verdict", found.value(), what="verdict")
+    assert any(line.startswith("Skipped   crl from kept/8.crl, SHA-256 ") for line in verdict_lines(found))
 
 
 def test_verdict_without_skipped_items_has_no_such_member() -> None:

@@ -6,8 +6,17 @@ from pathlib import Path
 import pytest
 
 from cloister.attestation.collateral.issuers import amd_issuers
-from cloister.attestation.collateral_source import CERTIFICATE, COLLATERAL_KINDS, CRL, STATEMENT, CollateralItem, Origin
+from cloister.attestation.collateral_source import (
+    CERTIFICATE,
+    COLLATERAL_KINDS,
+    CRL,
+    STATEMENT,
+    TCB_INFO,
+    CollateralItem,
+    Origin,
+)
 from cloister.attestation.snp.products import ProductLine
+from cloister.attestation.testkit import Intel
 from cloister.client.collateral.cache import Cache
 from cloister.client.collateral.evidence_requests import Services
 from cloister.client.collateral.folder import load_collateral
@@ -62,6 +71,23 @@ def test_statements_about_images_are_kept_with_their_expiry(tmp_path: Path) -> N
     )
     with pytest.raises(InputError, match=r"other\.json is not collateral"):
         load_collateral(tmp_path)
+
+
+def test_what_cannot_be_read_is_listed_as_what_it_is(tmp_path: Path) -> None:
+    """Intel's collateral of SGX has no effect here; other collateral without one is damaged."""
+    (info,) = Intel.create(NOW).collateral().items(TCB_INFO)
+    for name, data in (
+        ("1.json", info),
+        ("2.json", info.replace(b'"id":"TDX"', b'"id":"SGX"')),
+        ("3.json", info.replace(b'"fmspc":"', b'"fmspc":"z')),
+        ("4.binarypb", b"\xff"),
+    ):
+        (tmp_path / name).write_bytes(data)
+    named = {one.path.name: one.name for one in list_collateral(tmp_path)}
+    assert named["1.json"].startswith("TCB info of the platforms ")
+    assert named["2.json"] == "tcb-info, not for SEV-SNP or TDX"
+    assert named["3.json"].startswith("tcb-info, which cannot be read: ")
+    assert named["4.binarypb"].startswith("launch-endorsement, which cannot be read: ")
 
 
 def test_folder_is_not_filled_with_more_files_than_are_read(tmp_path: Path) -> None:
