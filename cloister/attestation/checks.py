@@ -19,9 +19,9 @@ from cloister.attestation.result.checkinfo import (
     compare,
     missing,
 )
-from cloister.attestation.snp.checks import SNP_CHECKS, SNP_IMAGE_NAMES, SNP_NAMES
+from cloister.attestation.snp.checks import SNP_CHECKS, SNP_IMAGE_NAMES, SNP_NAMES, SNP_SIGNATURES
 from cloister.attestation.statements.checks import STATEMENT_CHECKS
-from cloister.attestation.tdx.checks import TDX_CHECKS, TDX_IMAGE_NAMES, TDX_NAMES
+from cloister.attestation.tdx.checks import TDX_CHECKS, TDX_IMAGE_NAMES, TDX_NAMES, TDX_SIGNATURES
 
 _FORGED = compare(
     FailureKind.SIGNATURE,
@@ -179,3 +179,18 @@ CHECKS_OF: Mapping[str, tuple[str, ...]] = MappingProxyType(
     }
 )
 """The checks of a verdict by platform, in order. Evidence of a platform that is missing here is rejected."""
+
+_VTPM_SIGNATURES = ("ak-path", "ak-key", "quote-signature")
+
+SIGNATURES_OF: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "local": _VTPM_SIGNATURES,
+        "sev-snp": SNP_SIGNATURES,
+        "tdx": TDX_SIGNATURES,
+        "azure-snp": (*SNP_SIGNATURES, "snp-report-data"),
+        "azure-tdx": (*TDX_SIGNATURES, "tdx-report-data"),
+        "gcp-snp": (*SNP_SIGNATURES, *_VTPM_SIGNATURES),
+        "gcp-tdx": TDX_SIGNATURES,
+    }
+)
+"""The checks that lead from the identity root of a platform to its evidence; at Azure, to the paravisor's claims."""

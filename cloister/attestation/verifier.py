@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from cloister.attestation.binding import ReceiptBinding, SessionBinding
-from cloister.attestation.checks import CHECKS, CHECKS_OF, COMMON
+from cloister.attestation.checks import CHECKS, CHECKS_OF, COMMON, SIGNATURES_OF
 from cloister.attestation.collateral.cache import VerificationCache
 from cloister.attestation.collateral.unsigned import skip_unsigned
 from cloister.attestation.collateral.usable import UsableCollateral
@@ -26,7 +26,7 @@ from cloister.attestation.policy.images import ImageReference
 from cloister.attestation.policy.policy import SNP_PLATFORMS, TDX_PLATFORMS, Policy
 from cloister.attestation.result.verdict import Claims, Recorder, Verdict
 from cloister.attestation.tpm import runtimelog
-from cloister.attestation.x509.roots import VENDORS, Anchor
+from cloister.attestation.x509.roots import NO_ROOT, VENDORS, Anchor
 from cloister.protocol import schema, signingkey
 from cloister.protocol.bootconfig import BootConfiguration
 from cloister.protocol.canonical import FormatError
@@ -120,7 +120,7 @@ def verify(
     _check_runtime_log(checks, evidence)
 
     usable = UsableCollateral(evidence.collateral, collateral, cache)
-    result = PlatformResult("none")
+    result, root = PlatformResult(NO_ROOT), NO_ROOT
     accepted = ", ".join(policy.platforms)
     appraise = _APPRAISE.get(evidence.platform)
     if evidence.platform in policy.platforms and appraise is not None:
@@ -135,6 +135,7 @@ def verify(
             roots=roots,
         )
         result = appraise(appraisal)
+        root = appraisal.shown_root(result.identity_root, SIGNATURES_OF[evidence.platform])
     else:
         known = f"{evidence.platform}, which this version does not support"
         checks.record(
@@ -155,7 +156,7 @@ def verify(
     )
     verdict = Verdict(
         evidence.platform,
-        result.identity_root,
+        root,
         _is_confidential(checks, evidence.platform, image),
         at,
         policy.digest(),

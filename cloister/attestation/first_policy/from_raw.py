@@ -17,6 +17,7 @@ from cloister.attestation.first_policy.hardware import Adopted, azure_snp_sectio
 from cloister.attestation.first_policy.strict import require_genuine, without_lists
 from cloister.attestation.policy.evidence_policy import EvidencePolicy, RawPlatform
 from cloister.attestation.raw.kinds import Raw, RawHcl, RawSnp, RawTdx
+from cloister.attestation.raw.registers import PCR_REGISTERS, RTMR_REGISTERS, Knows
 from cloister.attestation.raw.verdict import RawVerdict
 from cloister.attestation.raw.verifier import verify_raw
 from cloister.attestation.snp.certificates import EndorsementCertificate
@@ -29,37 +30,9 @@ from cloister.attestation.tdx.policy import REPORT_VERSIONS, TdxPolicy
 from cloister.attestation.tdx.quote import TdReport, TdxQuote
 from cloister.attestation.x509.roots import VENDORS, Anchor
 
-_BUILDER = "who built its image: what do they publish, or what does a rebuild give?"
-_STARTER = "who started the machine: what did they start it with?"
-_FIRMWARE = "who runs the machine, and who built its firmware"
 _OLDER = "yourself: an older format of the report then fails"
 _INTEL = "Intel's list of TDX modules: which versions are good enough"
 _MISSING = "Name the missing certificates after --from-evidence, add --collateral DIR, or pass --fetch."
-
-_PCR_MEANINGS = {
-    0: "firmware code",
-    1: "firmware configuration",
-    2: "UEFI drivers and option ROMs",
-    3: "option ROM configuration",
-    4: "the boot loader or kernel image that was started",
-    5: "partition table and boot loader configuration",
-    6: "platform manufacturer",
-    7: "Secure Boot: whether it is on, and its keys",
-    8: "command line, as some boot loaders measure it",
-    9: "initrd and kernel command line",
-    11: "sections of the kernel image",
-    12: "command line, addons and credentials from outside",
-    13: "system extensions from outside",
-    14: "keys that a boot loader accepts besides those of Secure Boot",
-}
-"""The registers that are adopted. Others change while a machine runs: 10 (IMA), 15 (the system), 16 to 23."""
-
-_RTMR_MEANINGS = (
-    "the host's configuration of the firmware",
-    "the boot loader or kernel image that was started",
-    "initrd and kernel command line",
-    "what the machine measured after boot",
-)
 
 
 def policy_from_raw(
@@ -135,8 +108,8 @@ def _snp(adopted: Adopted, report: SnpReport, leaves: tuple[EndorsementCertifica
 
 def _snp_pins(adopted: Adopted, report: SnpReport) -> SnpPins:
     launched = "what was launched: firmware, number of processors, and with it perhaps kernel, initrd and command line"
-    adopted.add("snp.launch_digests", launched, report.measurement.hex(), _BUILDER)
-    adopted.add("snp.host_data", "what the host gave the machine at launch", report.host_data.hex(), _STARTER)
+    adopted.add("snp.launch_digests", launched, report.measurement.hex(), Knows.BUILDER)
+    adopted.add("snp.host_data", "what the host gave the machine at launch", report.host_data.hex(), Knows.STARTER)
     named: dict[str, bytes] = {}
     for member, what, value in (("family_id", "family", report.family_id), ("image_id", "image", report.image_id)):
         if any(value):
@@ -157,17 +130,16 @@ def _tdx(adopted: Adopted, report: TdReport) -> TdxPolicy:
     for member in ("mr_owner", "mr_owner_config"):
         value = getattr(report, member)
         if any(value):
-            adopted.add(f"tdx.{member}", "the owner that the host named", value.hex(), _STARTER)
+            adopted.add(f"tdx.{member}", "the owner that the host named", value.hex(), Knows.STARTER)
             section = replace(section, **{member: value})
     return section
 
 
 def _tdx_pins(adopted: Adopted, report: TdReport) -> TdxPins:
-    adopted.add("tdx.mrtds", "the firmware that the machine was started with", report.mr_td.hex(), _FIRMWARE)
-    for index, value in enumerate(report.rtmrs):
-        who = _STARTER if index == 0 else _BUILDER
-        adopted.add(f"tdx.rtmrs.{index}", _RTMR_MEANINGS[index], value.hex(), who)
-    adopted.add("tdx.mr_config_id", "what the host gave the machine at start", report.mr_config_id.hex(), _STARTER)
+    adopted.add("tdx.mrtds", "the firmware that the machine was started with", report.mr_td.hex(), Knows.FIRMWARE)
+    for index, (register, value) in enumerate(zip(RTMR_REGISTERS, report.rtmrs, strict=True)):
+        adopted.add(f"tdx.rtmrs.{index}", register.meaning, value.hex(), register.known_by)
+    adopted.add("tdx.mr_config_id", "what the host gave the machine at start", report.mr_config_id.hex(), Knows.STARTER)
     adopted.add("tdx.minimum_tee_tcb_svn", "the TDX module at launch", report.tee_tcb_svn.hex(), _INTEL)
     if report.tee_tcb_svn2 is not None:
         adopted.add("tdx.minimum_tee_tcb_svn2", "the TDX module that runs now", report.tee_tcb_svn2.hex(), _INTEL)
@@ -182,7 +154,7 @@ def _tdx_pins(adopted: Adopted, report: TdReport) -> TdxPins:
 
 def _pcrs(adopted: Adopted, raw: RawHcl) -> dict[int, bytes]:
     pcrs = raw.quote.pcrs if raw.quote is not None else {}
-    found = {index: pcrs[index] for index in _PCR_MEANINGS if index in pcrs}
+    found = {index: pcrs[index] for index, register in PCR_REGISTERS.items() if register.lasts and index in pcrs}
     for index, value in found.items():
-        adopted.add(f"pcrs.{index}", _PCR_MEANINGS[index], value.hex(), _BUILDER if index > 3 else _FIRMWARE)
+        adopted.add(f"pcrs.{index}", PCR_REGISTERS[index].meaning, value.hex(), PCR_REGISTERS[index].known_by)
     return found

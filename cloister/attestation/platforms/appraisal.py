@@ -1,6 +1,6 @@
 """Arguments and result of every platform's appraisal, and the checks that every platform has."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -11,7 +11,7 @@ from cloister.attestation.instances import Instances
 from cloister.attestation.policy.images import ImageReference
 from cloister.attestation.policy.policy import Policy
 from cloister.attestation.result.verdict import Recorder
-from cloister.attestation.x509.roots import VENDORS, Anchor
+from cloister.attestation.x509.roots import NO_ROOT, SIMULATED, VENDORS, Anchor
 
 _ALL_PARTS = ("tpm_quote", "ak_certificates", "boot_event_log", *PARTS)
 
@@ -36,6 +36,12 @@ class Appraisal:
     def anchors(self, identity_root: str) -> tuple[Anchor, ...]:
         """The anchors of one vendor."""
         return tuple(anchor for anchor in self.roots if anchor.identity_root == identity_root)
+
+    def shown_root(self, root: str, signatures: Sequence[str]) -> str:
+        """The identity root that the verdict names: ``root`` if the checks ``signatures``, which lead from it to the
+        evidence, have passed. That an anchor was simulated is said in any case.
+        """
+        return root if root == SIMULATED or self.checks.all_passed(signatures) else NO_ROOT
 
 
 @dataclass(frozen=True, kw_only=True)

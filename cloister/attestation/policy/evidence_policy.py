@@ -112,7 +112,7 @@ class EvidencePolicy:
     platforms: where accepted evidence may come from.
     snp, tdx, azure: what the vendors' layers must be; None if no accepted platform needs the section.
     snp_pins, tdx_pins: the pins in the sections ``snp`` and ``tdx``.
-    pcrs: registers of the TPM (SHA-256 bank) by index.
+    pcrs: registers of the TPM (SHA-256 bank) by index; those that are absent are not pinned.
     instances: accepted machines; an empty list accepts any.
     """
 

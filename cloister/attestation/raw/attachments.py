@@ -3,21 +3,18 @@
 import hashlib
 from collections.abc import Mapping
 
-from cloister.attestation.result.checkinfo import CheckInfo, Failure, FailureKind
+from cloister.attestation.result.checkinfo import CheckInfo
 from cloister.attestation.result.verdict import Recorder
 
 UNSIGNED, PREIMAGE = "unsigned-bytes", "preimage"
 
 ATTACHMENT_CHECKS: Mapping[str, CheckInfo] = {
-    UNSIGNED: CheckInfo(
-        "The bytes after the report or quote", Failure(FailureKind.BINDING, "Remove them: no one signed them.")
-    ),
-    PREIMAGE: CheckInfo(
-        "The preimage of the report data",
-        Failure(FailureKind.BINDING, "Ask who made the evidence what it was made over."),
-    ),
+    UNSIGNED: CheckInfo("The bytes after the report or quote"),
+    PREIMAGE: CheckInfo("The preimage of the report data"),
 }
-"""The checks of what comes with a report or quote, beside those of other verdicts."""
+"""The checks of what comes with a report or quote, beside those of other verdicts. They never fail: what is not judged
+cannot help a machine.
+"""
 
 _HASHES = ("sha256", "sha384", "sha512")
 _REPORT_DATA = 64

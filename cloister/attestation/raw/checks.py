@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from cloister.attestation.checks import CHECKS
-from cloister.attestation.policy.evidence_policy import PCRS
 from cloister.attestation.raw.attachments import ATTACHMENT_CHECKS
+from cloister.attestation.raw.registers import PCR_REGISTERS, RTMR_REGISTERS, Knows, Register
 from cloister.attestation.result.checkinfo import CheckInfo, Failure, FailureKind, compare
 from cloister.attestation.snp.checks import SNP_NAMES
 from cloister.attestation.tdx.checks import TDX_NAMES
@@ -29,30 +29,33 @@ _HOST = compare(FailureKind.MEASUREMENT, "this value", "the team that started th
 _OLD = Failure(
     FailureKind.OUTDATED, "Ask the provider to update the TDX module of the platform, or use another machine."
 )
-_REGISTERS: Mapping[int, tuple[str, Failure]] = MappingProxyType(
-    {
-        0: ("firmware code", _FIRMWARE),
-        1: ("firmware configuration", _FIRMWARE),
-        2: ("UEFI drivers and option ROMs", _FIRMWARE),
-        3: ("option ROM configuration", _FIRMWARE),
-        4: ("the boot loader or kernel image that was started", _IMAGE),
-        5: ("partition table and boot loader configuration", _IMAGE),
-        6: ("platform manufacturer", _FIRMWARE),
-        7: ("Secure Boot", _FIRMWARE),
-        9: ("initrd and kernel command line", _IMAGE),
-        10: ("the kernel's own measurements", _IMAGE),
-        11: ("sections of the kernel image", _IMAGE),
-        12: ("command line, addons and credentials from outside", _HOST),
-        13: ("system extensions from outside", _HOST),
-    }
+_BY_KNOWER = {Knows.FIRMWARE: _FIRMWARE, Knows.STARTER: _HOST, Knows.BUILDER: _IMAGE}
+
+UNTIED = Failure(
+    FailureKind.BINDING,
+    "Nothing that is signed ties this TPM to the processor, so its registers show nothing of this machine. Ask for "
+    "evidence in which the hardware names the TPM's key.",
 )
-"""What each register measures (TCG PC Client PFP 1.06, section 3.3.4; systemd-stub(7)), and the failure."""
+"""For registers of a TPM that came beside a report or quote of the processor."""
 
 
-def _register(index: int) -> CheckInfo:
-    meaning, failure = _REGISTERS.get(index, ("used by the operating system", _IMAGE))
-    return CheckInfo(f"PCR {index} ({meaning})", failure)
+def _register(name: str, register: Register, *others: Failure) -> CheckInfo:
+    return CheckInfo(f"{name} ({register.meaning})", _BY_KNOWER[register.known_by], others)
 
+
+_VTPM = {
+    "ak-path": CheckInfo(
+        "The certificate path of the attestation key",
+        compare(
+            FailureKind.IDENTITY,
+            "the attestation key",
+            "the operator of the machine, over a channel of your own: then name that key in a file of its own",
+            first="No cloud's certificate vouches for the key. At Google, --fetch gets the certificates of its "
+            "authorities.",
+        ),
+    ),
+}
+"""Where a policy for raw evidence has no member for what a workspace's policy names."""
 
 _PINS = {
     "snp-host-data": CheckInfo("What the host gave the machine at launch (HOST_DATA)", _HOST),
@@ -60,10 +63,7 @@ _PINS = {
     "snp-family-id": CheckInfo("The family in the ID block (FAMILY_ID)", _IMAGE),
     "snp-image-id": CheckInfo("The image in the ID block (IMAGE_ID)", _IMAGE),
     "tdx-mrtd": CheckInfo("The firmware that the machine was started with (MRTD)", _FIRMWARE),
-    "tdx-rtmr-0": CheckInfo("RTMR 0 (firmware configuration)", _HOST),
-    "tdx-rtmr-1": CheckInfo("RTMR 1 (the boot loader or kernel image that was started)", _IMAGE),
-    "tdx-rtmr-2": CheckInfo("RTMR 2 (initrd and kernel command line)", _IMAGE),
-    "tdx-rtmr-3": CheckInfo("RTMR 3 (what the machine measured after boot)", _IMAGE),
+    **{f"tdx-rtmr-{index}": _register(f"RTMR {index}", one) for index, one in enumerate(RTMR_REGISTERS)},
     "tdx-mr-config-id": CheckInfo("What the host gave the machine at start (MRCONFIGID)", _HOST),
     "tdx-fmspc": CheckInfo(
         "The kind of platform (FMSPC)",
@@ -71,10 +71,10 @@ _PINS = {
     ),
     "tdx-tee-tcb-svn": CheckInfo("The version of the TDX module at launch (TEE_TCB_SVN)", _OLD),
     "tdx-tee-tcb-svn2": CheckInfo("The version of the TDX module that runs now (TEE_TCB_SVN2)", _OLD),
-    **{f"pcr-{index}": _register(index) for index in PCRS},
+    **{f"pcr-{index}": _register(f"PCR {index}", one, UNTIED) for index, one in PCR_REGISTERS.items()},
 }
 
-RAW_CHECKS: Mapping[str, CheckInfo] = MappingProxyType({**CHECKS, **_PINS, **ATTACHMENT_CHECKS})
+RAW_CHECKS: Mapping[str, CheckInfo] = MappingProxyType({**CHECKS, **_VTPM, **_PINS, **ATTACHMENT_CHECKS})
 """All checks that a verdict on raw evidence may have, by name."""
 
 RAW_SNP_NAMES = (*SNP_NAMES, "snp-launch-digest", "snp-host-data", "snp-family-id", "snp-image-id")

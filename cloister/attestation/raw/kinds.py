@@ -51,7 +51,7 @@ class RawHcl:
     tdx_quote: None on SEV-SNP.
     quote: of its vTPM.
     event_log: the vTPM's, with the quote.
-    unsigned: how many bytes followed the TDX quote; they are not judged.
+    unsigned: how many bytes followed the report or the TDX quote; they are not judged.
     """
 
     report: bytes

@@ -14,13 +14,14 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.platforms import vtpm
 from cloister.attestation.platforms.appraisal import Appraisal
+from cloister.attestation.raw.checks import UNTIED
 from cloister.attestation.result.verdict import Recorder
 from cloister.attestation.snp.certificates import is_endorsement
 from cloister.attestation.tpm.eventlog import EventLog
 from cloister.attestation.tpm.rsa import RsaPublic, RsaSignature
 from cloister.attestation.tpm.structures import ALG_RSASSA, Attest, EccPublic, EcdsaSignature
 from cloister.attestation.x509.certificate import TCG_AIK, Certificate, find_path, issuers_among
-from cloister.attestation.x509.roots import AZURE_VTPM, GOOGLE_VTPM, Anchor
+from cloister.attestation.x509.roots import AZURE_VTPM, GOOGLE_VTPM, NO_ROOT, Anchor
 from cloister.protocol import canonical
 
 PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
@@ -91,15 +92,20 @@ class RawTpm:
 
 
 @dataclass(frozen=True)
-class TpmFinding:
-    """``root`` vouches for the key, ``none`` if no one does; ``not_judged`` are sentences."""
+class RawFinding:
+    """What was found besides the outcomes of the checks.
+
+    root: who vouches for the key or the processor if its signatures are valid; ``none`` if no one does.
+    identity: names, fingerprints and values by name.
+    not_judged: what no check covers, in sentences.
+    """
 
     root: str
     identity: Mapping[str, str]
     not_judged: tuple[str, ...]
 
 
-def check_tpm(appraisal: Appraisal, raw: RawTpm, qualifying: bytes | None) -> TpmFinding:
+def check_tpm(appraisal: Appraisal, raw: RawTpm, qualifying: bytes | None) -> RawFinding:
     """Records every check of ``TPM_NAMES``. ``qualifying`` None skips that check. Raises MalformedEvidence."""
     checks = appraisal.checks
     attest = Attest.parse(raw.quote.attest)
@@ -121,13 +127,13 @@ def check_tpm(appraisal: Appraisal, raw: RawTpm, qualifying: bytes | None) -> Tp
         **registers(raw.quote.pcrs),
     }
     not_judged = ["the image that was booted: the registers are signed, but compared with nothing"]
-    if root == "none":
+    if root == NO_ROOT:
         not_judged.append("whose key that is, and that a TPM holds it: no certificate of a known vendor came with it")
     if not bound:
         not_judged.append("that the key signs only what its TPM made: no signed name ties the key's attributes to it")
     if raw.event_log is None:
         not_judged.append("which events led to the registers: no log came with the quote")
-    return TpmFinding(root, identity, tuple(not_judged))
+    return RawFinding(root, identity, tuple(not_judged))
 
 
 def check_without_quote(checks: Recorder, qualifying: bytes | None) -> None:
@@ -149,6 +155,14 @@ def check_pcrs(checks: Recorder, pcrs: Mapping[int, bytes], pinned: Mapping[int,
 def parse_signature(data: bytes) -> EcdsaSignature | RsaSignature:
     """A TPMT_SIGNATURE of a supported kind. Raises MalformedEvidence."""
     return RsaSignature.parse(data) if data[:2] == ALG_RSASSA.to_bytes(2) else EcdsaSignature.parse(data)
+
+
+def check_untied_pcrs(checks: Recorder, pcrs: Mapping[int, bytes], pinned: Mapping[int, bytes]) -> None:
+    """No register shows anything of a machine whose processor nothing ties to the TPM: each that is pinned fails."""
+    for index, wanted in sorted(pinned.items()):
+        found = pcrs[index].hex() if index in pcrs else "nothing"
+        expected = f"{wanted.hex()}, in a TPM that the hardware names"
+        checks.fail(f"pcr-{index}", expected, f"{found}, in a TPM that nothing ties to the processor", UNTIED)
 
 
 def check_log(checks: Recorder, log: bytes | None, pcrs: Mapping[int, bytes]) -> None:
@@ -227,7 +241,7 @@ def _check_certificate(
             checks.record("ak-path", False, wanted, "a key that came with the quote, which anyone can make")
         for name in _OF_CERTIFICATE[1:]:
             checks.not_applicable(name, "no certificate of the key came")
-        return "none"
+        return NO_ROOT
     issuers = (*others, *appraisal.collateral.certificates())
     anchors = [one for vendor in _ENDORSERS for one in appraisal.anchors(vendor)]
     path, anchor, why = _path(leaf, issuers, anchors)
@@ -246,7 +260,7 @@ def _check_certificate(
     proper = leaf.usages == (TCG_AIK,) or uses == ("digital_signature",)
     checks.record("ak-usage", proper, f"{TCG_AIK} (attestation), or digital_signature alone", ", ".join(uses) or "none")
     checks.equal("ak-key", fingerprint(key), leaf.fingerprint())
-    return anchor.verdict_root if anchor is not None and not checks.failed() else "none"
+    return anchor.verdict_root if anchor is not None and not checks.failed() else NO_ROOT
 
 
 def _path(

@@ -67,11 +67,12 @@ class Failure:
 class CheckInfo:
     """``subject`` begins the sentence about a check. ``failure`` is how it fails, ``others`` are further ways.
 
-    A check that fails in one of the further ways is recorded with that one.
+    A check that fails in one of the further ways is recorded with that one. One without ``failure`` and ``others``
+    never fails: it says something that a reader must know.
     """
 
     subject: str
-    failure: Failure
+    failure: Failure | None = None
     others: tuple[Failure, ...] = ()
 
 

@@ -73,7 +73,8 @@ class Verdict:
     """The attestation result (RFC 9334): one piece of evidence appraised under one policy.
 
     platform: the platform that the evidence names.
-    identity_root: who vouches for the machine's identity (``x509/roots.py``); "simulated" for anchors of a test kit.
+    identity_root: who vouches for the machine's identity (``x509/roots.py``); ``none`` unless its signatures are valid,
+        ``simulated`` for anchors of a test kit.
     confidential: it is shown that only the image can read the machine's memory; false whenever a check failed.
     at: the time of the appraisal, in UTC.
     policy: SHA-256 of the policy's canonical form.
@@ -234,6 +235,11 @@ class Recorder:
         """Records a check that has nothing to judge; ``reason`` is a clause."""
         self._add(name, _NOT_APPLICABLE, "", found, reason)
 
+    def all_passed(self, names: Sequence[str]) -> bool:
+        """Whether every check of ``names`` was made and passed."""
+        made = map(self._checks.get, names)
+        return all(check is not None and check.outcome is _PASSED for check in made)
+
     def failed(self) -> tuple[str, ...]:
         """The names of the checks that have failed so far."""
         return tuple(check.name for check in self._checks.values() if check is not None and check.outcome is _FAILED)
@@ -268,6 +274,8 @@ class Recorder:
             raise AttestationError(f"The check {name} has no such failure in its description: nothing is accepted.")
         if outcome is _FAILED and failure is None:
             failure = info.failure
+            if failure is None:
+                raise AttestationError(f"The check {name} has no failure in its description: nothing is accepted.")
         # A frozen dataclass sets its members one by one, and there are thirty of these in every appraisal.
         check = object.__new__(Check)
         check.__dict__.update(

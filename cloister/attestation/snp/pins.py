@@ -66,8 +66,9 @@ class SnpPins:
     def value(self) -> dict[str, Any]:
         """The members of the section's JSON value; what is not pinned is omitted."""
         texts = {name: getattr(self, name) for name in ("host_data", "family_id", "image_id")}
+        digests = self.launch_digests
         return {
-            **({"launch_digests": [one.hex() for one in self.launch_digests]} if self.launch_digests else {}),
+            **({} if digests is None else {"launch_digests": [one.hex() for one in digests]}),
             **{name: value.hex() for name, value in texts.items() if value is not None},
             "vmpl": self.vmpl,
         }

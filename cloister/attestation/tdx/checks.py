@@ -28,6 +28,12 @@ _HOST = Failure(
 _STARTED_BY = compare(FailureKind.IDENTITY, "this value", "the team that starts the machine")
 _TCB_INFO = missing("Intel's TCB info for the platform, with its issuers", [TCB_INFO, CERTIFICATE])
 _QE_IDENTITY = missing("Intel's identity of the quoting enclave, with its issuers", [QE_IDENTITY, CERTIFICATE])
+UNSIGNED_TCB_INFO = missing("the TCB info as Intel signed it", [TCB_INFO])
+"""For a TCB info that Intel did not sign: it is there, and so are certificates of its issuers."""
+
+UNSIGNED_QE_IDENTITY = missing("the identity of the quoting enclave as Intel signed it", [QE_IDENTITY])
+"""The same for a QE identity."""
+
 _STATEMENTS = [TCB_INFO, QE_IDENTITY, CRL]
 _LIST = missing("Intel's current revocation lists", [CRL], member="tdx.require_crl")
 
@@ -46,9 +52,11 @@ _QUOTE = {
     ),
     "tdx-pck-revocation": CheckInfo("The revocation of the platform's key", _LIST, (REVOKED,)),
     "tdx-ca-revocation": CheckInfo("The revocation of Intel's authorities", _LIST, (REVOKED,)),
-    "tdx-tcb-info": CheckInfo("The TCB info of the platform", _TCB_INFO),
+    "tdx-tcb-info": CheckInfo("The TCB info of the platform", _TCB_INFO, (UNSIGNED_TCB_INFO,)),
     "tdx-tcb-info-validity": CheckInfo("The validity of the TCB info", _TCB_INFO),
-    "tdx-qe-identity": CheckInfo("The published identity of the quoting enclave", _QE_IDENTITY),
+    "tdx-qe-identity": CheckInfo(
+        "The published identity of the quoting enclave", _QE_IDENTITY, (UNSIGNED_QE_IDENTITY,)
+    ),
     "tdx-qe-identity-validity": CheckInfo("The validity of the quoting enclave's identity", _QE_IDENTITY),
     "tdx-collateral-age": CheckInfo(
         "The age of Intel's collateral",
@@ -142,6 +150,9 @@ _IMAGE = {
 
 TDX_CHECKS: Mapping[str, CheckInfo] = MappingProxyType({**_QUOTE, **_IMAGE})
 """All checks of this folder by name, in the order of a verdict."""
+
+TDX_SIGNATURES = ("tdx-pck-path", "tdx-qe-report-signature", "tdx-attestation-key", "tdx-quote-signature")
+"""The checks by which Intel vouches for a quote."""
 
 TDX_NAMES = tuple(_QUOTE)
 """The checks of every quote: what ``verify.check_quote`` records."""

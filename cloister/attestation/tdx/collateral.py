@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol, Self, TypeVar
 
+from cloister.attestation.result.checkinfo import Failure
 from cloister.attestation.result.verdict import Recorder
 from cloister.attestation.tdx.certificates import PCK_ISSUERS, PCK_NAME, SIGNER_NAME, Pck
 from cloister.attestation.tdx.policy import TdxPolicy
@@ -108,6 +109,12 @@ def signer_path(statement: SignedStatement, collateral: IntelCollateral, anchor:
     return CertificatePath((), why)
 
 
+def _lacks_issuers(collateral: IntelCollateral, anchor: Anchor) -> bool:
+    """Whether a certificate that could have signed a statement, or the root, is absent."""
+    signers = any(one.common_name == SIGNER_NAME for one in collateral.certificates)
+    return not signers or not any(one.fingerprint() == anchor.spki_sha256 for one in collateral.certificates)
+
+
 def check_statement(
     checks: Recorder,
     name: str,
@@ -115,8 +122,12 @@ def check_statement(
     collateral: IntelCollateral,
     anchor: Anchor,
     at: datetime,
+    unsigned: Failure,
 ) -> tuple[_Statement | None, CertificatePath]:
-    """Records the checks ``name`` and ``name``-validity. Returns the signed statement, or None."""
+    """Records the checks ``name`` and ``name``-validity. Returns the signed statement, or None.
+
+    ``unsigned`` is how ``name`` fails if there are statements and certificates, and none of them belong together.
+    """
     if not candidates:
         checks.record(name, False, "signed by Intel, for this platform", "none")
         return None, CertificatePath(())
@@ -131,9 +142,11 @@ def check_statement(
             pair[0].issue_date,
         ),
     )
-    digest = hashlib.sha256(best.body).hexdigest()
-    if not checks.record(name, bool(path.certificates), "signed by Intel", path.why or f"signed, SHA-256 {digest}"):
+    if not path.certificates:
+        failure = None if _lacks_issuers(collateral, anchor) else unsigned
+        checks.judge(name, False, "signed by Intel", path.why, failure)
         return None, path
+    checks.record(name, True, "signed by Intel", f"signed, SHA-256 {hashlib.sha256(best.body).hexdigest()}")
     checks.use(best, path.certificates[0])
     late = next((one for one in path.certificates if not one.valid_at(at)), None)
     period = best.period() if late is None else f"signer's certificates {validity(late)}"

@@ -26,7 +26,7 @@ class TdxPins:
     """What a quote must show; None pins nothing.
 
     mrtds: accepted values of MRTD (48 bytes).
-    rtmrs: registers by number, 0 to 3 (48 bytes).
+    rtmrs: registers by number, 0 to 3 (48 bytes); those that are absent are not pinned.
     mr_config_id: MRCONFIGID (48 bytes).
     fmspcs: accepted kinds of platforms (6 bytes).
     minimum_tee_tcb_svn: the least of each of the 16 bytes of TEE_TCB_SVN: the TDX module at launch.
@@ -47,9 +47,13 @@ class TdxPins:
                 raise PolicyError(f"The policy's tdx.{name} is empty.", hint=f"Omit {name} to pin none.")
         if not set(self.rtmrs) <= set(RTMRS):
             raise PolicyError("The policy's tdx.rtmrs names an unknown register.", hint="There are RTMR 0 to 3.")
-        for least in (self.minimum_tee_tcb_svn, self.minimum_tee_tcb_svn2):
+        for name in ("minimum_tee_tcb_svn", "minimum_tee_tcb_svn2"):
+            least = getattr(self, name)
             if least is not None and len(least) != SVN_SIZE:
-                raise PolicyError(f"The policy's section tdx has a TEE_TCB_SVN that does not have {SVN_SIZE} bytes.")
+                raise PolicyError(
+                    f"The policy's tdx.{name} has {len(least)} bytes.",
+                    hint=f"Write all {SVN_SIZE} bytes, as a quote has them; 00 demands nothing of that byte.",
+                )
 
     @classmethod
     def from_value(cls, value: Mapping[str, Any]) -> Self:
@@ -72,15 +76,14 @@ class TdxPins:
 
     def value(self) -> dict[str, Any]:
         """The members of the section's JSON value; what is not pinned is omitted."""
-        value: dict[str, Any] = {
-            "mrtds": [digest.hex() for digest in self.mrtds or ()],
-            "rtmrs": {str(index): digest.hex() for index, digest in sorted(self.rtmrs.items())},
-            "fmspcs": [one.hex() for one in self.fmspcs or ()],
+        lists = {name: getattr(self, name) for name in ("mrtds", "fmspcs")}
+        texts = {name: getattr(self, name) for name in ("mr_config_id", "minimum_tee_tcb_svn", "minimum_tee_tcb_svn2")}
+        registers = {str(index): digest.hex() for index, digest in sorted(self.rtmrs.items())}
+        return {
+            **{name: [one.hex() for one in listed] for name, listed in lists.items() if listed is not None},
+            **({"rtmrs": registers} if registers else {}),
+            **{name: text.hex() for name, text in texts.items() if text is not None},
         }
-        for name in ("mr_config_id", "minimum_tee_tcb_svn", "minimum_tee_tcb_svn2"):
-            pinned = getattr(self, name)
-            value[name] = pinned.hex() if pinned is not None else None
-        return {name: one for name, one in value.items() if one}
 
 
 def check_pins(checks: Recorder, report: TdReport, fmspc: bytes, pins: TdxPins) -> None:

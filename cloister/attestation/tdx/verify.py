@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.result.verdict import Recorder
 from cloister.attestation.tdx.certificates import Pck
-from cloister.attestation.tdx.checks import REVOKED
+from cloister.attestation.tdx.checks import REVOKED, UNSIGNED_QE_IDENTITY, UNSIGNED_TCB_INFO
 from cloister.attestation.tdx.collateral import (
     CertificatePath,
     IntelCollateral,
@@ -67,8 +67,12 @@ def check_quote(
         worst = next((one for one in certificates if not one.valid_at(at)), pck.certificate)
         wanted = f"valid at {canonical.to_time(at)}"
         checks.record("tdx-pck-validity", worst.valid_at(at), wanted, validity(worst))
-    info, info_path = check_statement(checks, "tdx-tcb-info", tcb_infos_for(pck, collateral), collateral, anchor, at)
-    identity, identity_path = check_statement(checks, "tdx-qe-identity", collateral.identities, collateral, anchor, at)
+    info, info_path = check_statement(
+        checks, "tdx-tcb-info", tcb_infos_for(pck, collateral), collateral, anchor, at, UNSIGNED_TCB_INFO
+    )
+    identity, identity_path = check_statement(
+        checks, "tdx-qe-identity", collateral.identities, collateral, anchor, at, UNSIGNED_QE_IDENTITY
+    )
     lists = _check_revocation(checks, path, (info_path, identity_path), collateral, section, at)
     statements = [one for one in (info, identity) if one is not None]
     check_age(checks, section, statements, lists, at)

@@ -26,6 +26,7 @@ from cloister.attestation.testkit import (
 )
 from cloister.attestation.x509.roots import VENDORS, Anchor
 from cloister.errors import ProofError
+from tests.attestation.flips import flipped
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 BINDING = SessionBinding(b"n" * 32, b"t" * 32, b"h" * 32)
@@ -196,6 +197,35 @@ def test_missing_lists_and_statements_are_named_and_make_a_policy() -> None:
     policy, _, failed = td().make(collateral=InMemory())
     assert policy.tdx is not None and policy.tdx.require_crl
     assert failed == {"tdx-tcb-info", "tdx-qe-identity", "tdx-pck-revocation", "tdx-ca-revocation"}
+
+
+@pytest.mark.parametrize(("kind", "check"), [("tcb-info", "tdx-tcb-info"), ("qe-identity", "tdx-qe-identity")])
+def test_statement_that_intel_did_not_sign_makes_no_policy(kind: str, check: str) -> None:
+    """Only its absence is a matter of strictness."""
+    given = dict(INTEL.collateral().contents)
+    (statement,) = given[kind]
+    at = statement.rindex(b'"signature":"') + len(b'"signature":"')
+    digit = b"1" if statement[at : at + 1] == b"0" else b"0"
+    forged = statement[:at] + digit + statement[at + 1 :]
+    with pytest.raises(ProofError, match="no available key of Intel's signed it") as caught:
+        td().make(collateral=InMemory({**given, kind: (forged,)}))
+    assert caught.value.hint is not None
+    alone = InMemory({**given, kind: (forged,), CERTIFICATE: ()})  # without its issuers no one can say who signed it
+    assert check in td().make(collateral=alone)[2]
+
+
+def test_error_for_a_missing_certificate_says_only_that() -> None:
+    """What strict values reject can be read when the certificate is there."""
+    weak = snp(platform_info=1 << 0 | 1 << 2 | 1 << 5)
+    assert isinstance(weak.raw, RawSnp)
+    with pytest.raises(ProofError) as caught:
+        weak.make(raw=RawSnp(weak.raw.report), collateral=InMemory())
+    assert "snp.allow_smt" not in caught.value.message and "signing key" in caught.value.message
+    assert caught.value.hint is not None and "--collateral DIR" in caught.value.hint
+    with pytest.raises(ProofError) as caught:
+        weak.make(raw=dataclasses.replace(weak.raw, report=flipped(weak.raw.report, 0x90)))
+    assert "snp.allow_smt" in caught.value.message
+    assert caught.value.hint is not None and "do not use it" in caught.value.hint
 
 
 def test_revoked_signer_makes_no_policy() -> None:

@@ -36,8 +36,9 @@ from cloister.attestation.testkit.td import encode_ccel
 from cloister.attestation.tpm import structures
 from cloister.attestation.tpm.eventlog import EV_NO_ACTION, EventLog
 from cloister.attestation.tpm.rsa import RsaPublic, RsaSignature
-from cloister.attestation.x509.roots import AMD, GOOGLE_VTPM, VENDORS
+from cloister.attestation.x509.roots import AMD, GOOGLE_VTPM, NO_ROOT, VENDORS
 from cloister.protocol import canonical, schema
+from tests.attestation.anchors import as_vendors
 from tests.attestation.clouds import (
     AT,
     BINDING,
@@ -197,7 +198,8 @@ def test_valid_evidence_is_accepted_with_google_vtpm_as_root(machine: GcpSnpMach
     schema.validate("verdict", canonical.parse(verdict.encode(), what="verdict", limit=1 << 20), what="verdict")
     policy = machine.policy()
     assert Policy.parse(policy.encode()) == policy
-    assert case.but(roots=VENDORS).verdict().identity_root == GOOGLE_VTPM
+    assert case.but(roots=as_vendors(case.roots)).verdict().identity_root == GOOGLE_VTPM
+    assert case.but(roots=VENDORS).verdict().identity_root == NO_ROOT
 
 
 def test_valid_tdx_evidence_is_accepted(td: GcpTd) -> None:
@@ -210,7 +212,8 @@ def test_valid_tdx_evidence_is_accepted(td: GcpTd) -> None:
     assert verdict.claims.image == ("base", td.image().manifest_digest)
     policy = td.policy()
     assert Policy.parse(policy.encode()) == policy
-    assert case.but(roots=VENDORS).verdict().identity_root == "intel"
+    assert case.but(roots=as_vendors(case.roots)).verdict().identity_root == "intel"
+    assert case.but(roots=VENDORS).verdict().identity_root == NO_ROOT
 
 
 def test_vtpm_with_an_rsa_key_is_supported() -> None:

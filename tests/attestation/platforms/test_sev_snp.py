@@ -20,7 +20,7 @@ from cloister.attestation.snp.table import CRL as CRL_GUID
 from cloister.attestation.snp.table import CertificateTable
 from cloister.attestation.testkit import Amd, LocalMachine, Processor, SnpMachine
 from cloister.attestation.tpm.runtimelog import Measurement, MeasurementKind
-from cloister.attestation.x509.roots import VENDORS
+from cloister.attestation.x509.roots import NO_ROOT, VENDORS
 from cloister.protocol import schema
 from tests.attestation.clouds import AT, BINDING, MANIFEST, OTHER, OTHER_384, RECEIPT, SESSION, Case, names
 from tests.attestation.statements import samples
@@ -243,7 +243,7 @@ def test_report_without_a_processor_cannot_be_turin() -> None:
 def test_simulated_evidence_is_rejected_unless_the_caller_passes_its_root(machine: SnpMachine) -> None:
     verdict = good(machine).but(roots=VENDORS).verdict()
     assert names(verdict) == ["snp-chain"]
-    assert verdict.identity_root == "amd"
+    assert verdict.identity_root == NO_ROOT
 
 
 def test_root_of_another_product_line_is_rejected(machine: SnpMachine) -> None:

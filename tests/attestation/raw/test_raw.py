@@ -12,6 +12,7 @@ from cloister.attestation.binding import SessionBinding
 from cloister.attestation.collateral_source import CERTIFICATE, CRL, InMemory
 from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.policy.evidence_policy import EvidencePolicy, RawPlatform
+from cloister.attestation.raw.checks import UNTIED
 from cloister.attestation.raw.kinds import Raw, RawHcl, RawSnp, RawTdx
 from cloister.attestation.raw.log import RawLog
 from cloister.attestation.raw.tpm import RawTpm, SignedRegisters, TpmKey
@@ -277,7 +278,7 @@ def test_report_data_that_is_asked_for_is_shown_by_every_kind_or_rejected() -> N
     assert {name: failed(one) for name, one in found.items()} == {
         "hcl alone": ["quote-binding"],
         "hcl": ["quote-binding"],
-        "snp": ["snp-report-data"],
+        "snp": ["snp-report-data", "quote-binding"],
         "tpm": ["quote-binding"],
         "log": ["boot-event-log"],
     }
@@ -335,17 +336,57 @@ def test_bytes_that_no_one_signed_are_counted() -> None:
     assert check.found == f"{8000 - found.judged[0].size} bytes"
 
 
-def test_pin_of_a_register_is_judged_wherever_a_quote_came_along() -> None:
-    """A policy for several platforms does not pass over the registers of a TPM beside a report."""
-    amd = SNP.processor.amd
-    raw = RawSnp(SNP.processor.report(), SNP.processor.table(), tpm=quote())
-    platforms, roots = (RawPlatform.SEV_SNP, RawPlatform.TPM), (amd.anchor(), *GCP.roots())
-    for index, value, wrong in ((4, quote().quote.pcrs[4], []), (4, b"x" * 32, ["pcr-4"]), (23, bytes(32), ["pcr-23"])):
-        policy = evidence_policy(SNP.policy(), platforms=platforms, pcrs={index: value})
-        found = judged(raw, policy, roots=roots, collateral=InMemory({CRL: SNP.crls}))
-        assert failed(found) == wrong
-        without = judged(dataclasses.replace(raw, tpm=None), policy, roots=roots, collateral=InMemory({CRL: SNP.crls}))
-        assert outcomes(without)[f"pcr-{index}"] is CheckOutcome.NOT_APPLICABLE
+def beside(report: bytes | None = None, tpm: RawTpm | None = None) -> RawSnp:
+    """A report with a TPM's quote beside it, both valid."""
+    return RawSnp(report or SNP.processor.report(), SNP.processor.table(), tpm=tpm or quote())
+
+
+def judged_beside(raw: RawSnp, report_data: bytes | None = None, **changes: Any) -> RawVerdict:
+    policy = evidence_policy(SNP.policy(), **changes)
+    roots = (SNP.processor.amd.anchor(), *GCP.roots())
+    return judged(raw, policy, roots=roots, collateral=InMemory({CRL: SNP.crls}), report_data=report_data)
+
+
+@pytest.mark.parametrize(
+    ("index", "value"),
+    [(4, quote().quote.pcrs[4]), (4, b"x" * 32), (23, bytes(32))],
+    ids=["as quoted", "another", "not quoted"],
+)
+def test_register_of_a_tpm_beside_a_report_shows_nothing_of_the_machine(index: int, value: bytes) -> None:
+    """Anyone can put the quote of a clean machine's TPM beside the report of another: its values do not help."""
+    platforms = (RawPlatform.SEV_SNP, RawPlatform.TPM)
+    found = judged_beside(beside(), platforms=platforms, pcrs={index: value})
+    assert failed(found) == [f"pcr-{index}"]
+    (check,) = found.failures
+    assert check.failure is UNTIED and "nothing ties to the processor" in check.found
+    without = judged_beside(dataclasses.replace(beside(), tpm=None), platforms=platforms, pcrs={index: value})
+    assert outcomes(without)[f"pcr-{index}"] is CheckOutcome.NOT_APPLICABLE
+
+
+NONCE = b"n" * 32
+
+
+@pytest.mark.parametrize(
+    ("nonce", "over", "wrong"),
+    [
+        (NONCE, NONCE, []),
+        (NONCE, NONCE.ljust(64, b"\0"), []),
+        (NONCE, b"", ["quote-binding"]),
+        (NONCE, NONCE[:31], ["quote-binding"]),
+        (NONCE, b"m" * 32, ["quote-binding"]),
+        (b"", b"", ["quote-binding"]),
+    ],
+)
+def test_quote_beside_a_report_must_be_over_the_data_that_is_asked_for(
+    nonce: bytes, over: bytes, wrong: list[str]
+) -> None:
+    """go-tpm-tools gives the same nonce to both, and fills it up with zeros for the report."""
+    asked = nonce.ljust(64, b"\0")
+    raw = beside(SNP.processor.report(report_data=asked), signed_again(extra_data=over))
+    found = judged_beside(raw, asked)
+    assert failed(found) == wrong
+    assert failed(judged_beside(raw)) == []
+    assert not any("nonce" in said for said in found.not_judged)
 
 
 @pytest.mark.parametrize("indices", [(), (16,), (10, 15, 23)])
@@ -360,29 +401,23 @@ def test_log_beside_a_quote_over_none_of_its_registers_shows_nothing(indices: tu
     assert failed(found) == [] and outcomes(found)["boot-event-log"] is CheckOutcome.NOT_APPLICABLE
 
 
-def test_bytes_after_a_tdx_quote_of_azure_are_counted_too() -> None:
-    machine = AzureTdxMachine.create(AT)
+@pytest.mark.parametrize("machine", [AZURE, AzureTdxMachine.create(AT)])
+def test_bytes_after_what_azures_hardware_signed_are_counted_too(machine: AzureSnpMachine | AzureTdxMachine) -> None:
     raw = bare(machine.evidence(BINDING))
-    assert isinstance(raw, RawHcl) and raw.tdx_quote is not None
-    policy, collateral = evidence_policy(machine.policy()), machine.intel.collateral()
-    for one, said in (
-        (raw, "none"),
-        (dataclasses.replace(raw, unsigned=3), "3 bytes"),
-        (dataclasses.replace(raw, tdx_quote=raw.tdx_quote + bytes(5)), "5 bytes"),
-    ):
-        found = judged(one, policy, roots=machine.roots(), collateral=collateral)
+    assert isinstance(raw, RawHcl)
+    tdx = isinstance(machine, AzureTdxMachine)
+    collateral = machine.intel.collateral() if isinstance(machine, AzureTdxMachine) else azure_collateral()
+    longer = [(dataclasses.replace(raw, tdx_quote=raw.tdx_quote + bytes(5)), "5 bytes")] if raw.tdx_quote else []
+    assert bool(longer) is tdx
+    for one, said in ((raw, "none"), (dataclasses.replace(raw, unsigned=3), "3 bytes"), *longer):
+        found = judged(one, evidence_policy(machine.policy()), roots=machine.roots(), collateral=collateral)
         (check,) = (check for check in found.checks if check.name == "unsigned-bytes")
         assert (failed(found), check.found) == ([], said)
 
 
 def test_tpm_beside_a_report_is_judged_too_and_not_taken_as_bound() -> None:
-    amd = SNP.processor.amd
-    raw = RawSnp(SNP.processor.report(), SNP.processor.table(), tpm=quote())
-    policy, collateral = evidence_policy(SNP.policy()), InMemory({CRL: SNP.crls})
-    found = judged(raw, policy, roots=(amd.anchor(), *GCP.roots()), collateral=collateral)
+    found = judged_beside(beside())
     assert failed(found) == [] and any("ties its key to the processor" in said for said in found.not_judged)
     assert found.identity["tpm_pcr4"] == quote().quote.pcrs[4].hex()
-    broken = dataclasses.replace(raw, tpm=with_quote(signature=GCP.tpm.sign(b"x")))
-    assert failed(judged(broken, policy, roots=(amd.anchor(), *GCP.roots()), collateral=collateral)) == [
-        "quote-signature"
-    ]
+    broken = beside(tpm=with_quote(signature=GCP.tpm.sign(b"x")))
+    assert failed(judged_beside(broken)) == ["quote-signature"]

@@ -18,7 +18,7 @@ SCHEMAS = Path(__file__).resolve().parents[3] / "cloister" / "protocol" / "schem
 POLICY = json.loads((SCHEMAS / "policy.schema.json").read_text())
 
 ALL = [*CHECKS.items(), *((name, info) for name, info in RAW_CHECKS.items() if info != CHECKS.get(name))]
-FAILURES = [(name, failure) for name, info in ALL for failure in (info.failure, *info.others)]
+FAILURES = [(name, failure) for name, info in ALL for failure in (info.failure, *info.others) if failure]
 CASES = pytest.mark.parametrize(("name", "failure"), FAILURES, ids=[f"{name}-{one.kind}" for name, one in FAILURES])
 
 
@@ -64,6 +64,9 @@ def test_schema_has_every_kind_of_failure(schema: str) -> None:
     assert checks["properties"]["failure"]["enum"] == [kind.value for kind in FailureKind]
 
 
+DEBUG = Failure(FailureKind.DEBUG, "Compare one with another.")
+
+
 def failed(*names: str) -> list[Check]:
     checks = Recorder(names, CHECKS)
     for name in names:
@@ -94,7 +97,16 @@ def test_what_a_file_or_a_member_settles_comes_last() -> None:
 def test_failure_that_a_check_does_not_describe_is_refused() -> None:
     checks = Recorder(("snp-crl",), CHECKS)
     with pytest.raises(AttestationError, match="no such failure"):
-        checks.fail("snp-crl", "one", "another", CHECKS["snp-debug"].failure)
+        checks.fail("snp-crl", "one", "another", DEBUG)
+
+
+def test_check_without_a_failure_cannot_fail() -> None:
+    """It would have no advice, and a verdict that no one can act on."""
+    checks = Recorder(("shown",), {"shown": CheckInfo("Something that is shown")})
+    with pytest.raises(AttestationError, match="no failure in its description"):
+        checks.record("shown", False, "one", "another")
+    checks.record("shown", True, "one", "one")
+    assert [check.outcome for check in checks.finish()] == [CheckOutcome.PASSED]
 
 
 def test_passed_check_has_no_advice() -> None:

@@ -196,7 +196,7 @@ def test_report_of_an_unaccepted_platform_is_rejected(tmp_path: Path, report: di
 def test_simulated_roots_are_not_trusted_by_default(tmp_path: Path, snp: SnpMachine, report: dict[str, bytes]) -> None:
     found = Files(tmp_path, evidence_policy(snp.policy())).judge(report)
 
-    assert not isinstance(found, Verdict) and not found.genuine and found.identity_root == "amd"
+    assert not isinstance(found, Verdict) and not found.genuine and found.identity_root == "none"
 
 
 def test_certificate_table_or_folder_replaces_single_files(
