@@ -49,6 +49,20 @@ class Message:
             raise self.malformed(field, "is absent or empty")
         return value
 
+    def sized(self, number: int, field: str, size: int) -> bytes:
+        """The value of a required field of ``size`` bytes."""
+        value = self.bytes_(number, field)
+        if len(value) != size:
+            raise self.malformed(field, f"has {len(value)} bytes, must have {size}")
+        return value
+
+    def little(self, number: int, field: str, size: int) -> bytes:
+        """The value of an integer field as ``size`` bytes, little endian."""
+        value = self.unsigned(number, field)
+        if value >> 8 * size:
+            raise self.malformed(field, f"is a number of more than {size} bytes")
+        return value.to_bytes(size, "little")
+
     def numbers(self) -> tuple[int, ...]:
         """The numbers of the fields that occur."""
         return tuple(self._fields)

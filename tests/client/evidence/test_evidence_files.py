@@ -40,6 +40,7 @@ from tests.client.evidence.wrappers import (
     JSON,
     PCRS,
     QUOTE,
+    QUOTE_4,
     REPORT,
     RSA,
     RSA_QUOTE,
@@ -57,6 +58,7 @@ from tests.client.evidence.wrappers import (
     marshaled,
     message_field,
     pem_of,
+    protobuf_quote,
     serialized,
 )
 
@@ -164,6 +166,9 @@ BYTES: dict[str, tuple[bytes, Any]] = {
     "TCG log": (TCG, RawLog(TCG, is_ccel=False)),
     "TCG log with filling": (TCG.ljust(1 << 18, b"\xff"), RawLog(TCG.ljust(1 << 18, b"\xff"), is_ccel=False)),
     "go-sev-guest": (SNP_ATTESTATION, RawSnp(REPORT)),
+    "go-tdx-guest": (protobuf_quote(QUOTE), RawTdx(QUOTE)),
+    "go-tdx-guest, version 4": (protobuf_quote(QUOTE_4), RawTdx(QUOTE_4)),
+    "go-tdx-guest, filled": (protobuf_quote(QUOTE) + message_field(5, bytes(9)), RawTdx(QUOTE, unsigned=9)),
     "go-tpm-tools": (
         ATTESTATION,
         RawTpm(RSA_QUOTE, TpmKey(RSA.key.public_key(), RSA.public(), named=False), (), TCG),
@@ -350,7 +355,11 @@ UNKNOWN: dict[str, bytes] = {
     "protobuf of two quotes": ATTESTATION + message_field(2, message_field(1, b"q") + message_field(2, b"s")
                               + message_field(3, message_field(1, 11))),
     "protobuf with more": ATTESTATION + message_field(77, b"x"),
-    "protobuf with a TDX quote": ATTESTATION + message_field(9, b"x"),
+    "protobuf with half a TDX quote": ATTESTATION + message_field(9, b"x"),
+    **{f"protobuf of a quote without its byte {at}": protobuf_quote(QUOTE)[:at] + protobuf_quote(QUOTE)[at + 1 :]
+       for at in (5, 60, 700, 900, -1)},
+    "protobuf of a quote with more": protobuf_quote(QUOTE) + message_field(6, b"x"),
+    "protobuf of a quote with another size": protobuf_quote(QUOTE) + message_field(3, 1),
 }  # fmt: skip
 
 
@@ -445,6 +454,11 @@ def test_report_and_quote_of_a_tpm_are_judged_together(tmp_path: Path) -> None:
     given, collateral = load(written(tmp_path, x=data))
     assert isinstance(given, RawSnp) and given.report == REPORT and given.tpm is not None
     assert set(collateral.items(CERTIFICATE)) == {VCEK, ASK, ARK}
+
+
+def test_quotes_of_a_td_and_a_tpm_are_judged_together(tmp_path: Path) -> None:
+    given, _ = load(written(tmp_path, x=ATTESTATION + message_field(9, protobuf_quote(QUOTE_4))))
+    assert isinstance(given, RawTdx) and given.quote == QUOTE_4 and given.tpm is not None
 
 
 def test_claims_of_2022_are_read_from_files_alone(tmp_path: Path) -> None:

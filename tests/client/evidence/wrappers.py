@@ -1,6 +1,7 @@
 """One piece of evidence of each kind, forged once, in every form that other tools give it."""
 
 import base64
+import dataclasses
 import datetime
 import hashlib
 import json
@@ -15,6 +16,7 @@ from cloister.attestation.raw.kinds import Raw, RawHcl, RawSnp, RawTdx
 from cloister.attestation.raw.tpm import RawTpm, SignedRegisters, TpmKey
 from cloister.attestation.snp.products import ProductLine
 from cloister.attestation.snp.report import SnpReport
+from cloister.attestation.tdx.quote import TdxQuote
 from cloister.attestation.testkit import (
     AzureSnpMachine,
     AzureTdxMachine,
@@ -46,6 +48,7 @@ VCEK, ARK = SNP.processor.certificate, SNP.processor.amd.root
 ASK = SNP.processor.amd.signers[SNP.processor.kind][1]
 TURIN_REPORT = TURIN.report(report_data=DATA)
 QUOTE = TD.intel.quote(TD.report(DATA))
+QUOTE_4 = TD.intel.quote(dataclasses.replace(TD.report(DATA), tee_tcb_svn2=None, mr_service_td=None))
 HASHED = TD.intel.quote(TD.report(hashlib.sha512(NONCE + HELD).digest()))
 CCEL = encode_ccel(TD.boot_events, size=2048)
 TCG = encode_event_log(BOOT_EVENTS)
@@ -166,6 +169,51 @@ def protobuf_report(report: bytes) -> bytes:
         cpuid if one.version > 2 else 0, one.launch_mitigations, one.current_mitigations,
     )  # fmt: skip
     return b"".join(message_field(index, value) for index, value in enumerate(values, 1))
+
+
+def protobuf_quote(quote: bytes) -> bytes:
+    """A quote as go-tdx-guest restates it."""
+    one, f = TdxQuote.parse(quote), message_field
+    header = b"".join(
+        f(number, value)
+        for number, value in (
+            (1, one.version), (2, 2), (3, 0x81), (4, quote[10:12]), (5, quote[8:10]), (6, quote[12:28]),
+            (7, quote[28:48]),
+        )
+    )  # fmt: skip
+    report = one.report
+    names = (
+        "tee_tcb_svn", "mr_seam", "mr_signer_seam", "seam_attributes", "td_attributes", "xfam", "mr_td",
+        "mr_config_id", "mr_owner", "mr_owner_config",
+    )  # fmt: skip
+    body = b"".join(f(at, getattr(report, name)) for at, name in enumerate(names, 1))
+    body += b"".join(f(11, value) for value in report.rtmrs) + f(12, report.report_data)
+    place = 48 + 584
+    if one.version == 5:
+        place = 54 + int.from_bytes(quote[50:54], "little")
+        body += b"".join(f(at, more) for at, more in ((13, report.tee_tcb_svn2), (14, report.mr_service_td)) if more)
+        body = f(1, int.from_bytes(quote[48:50], "little")) + f(2, place - 54) + f(3, body)
+    data = quote[place + 4 : place + 4 + int.from_bytes(quote[place : place + 4], "little")]
+    qe, sizes = one.qe_report_bytes, (16, 4, 28, 16, 32, 32, 32, 96, 2, 2, 60, 64)
+    starts = [sum(sizes[:at]) for at in range(len(sizes))]
+    pieces = [qe[start : start + size] for start, size in zip(starts, sizes, strict=True)]
+    numbers = (2, 9, 10)
+    enclave = b"".join(
+        f(at, int.from_bytes(piece, "little") if at in numbers else piece) for at, piece in enumerate(pieces, 1)
+    )
+    count = len(one.authentication_data)
+    chain = data[134 + 384 + 64 + 2 + count + 6 :]
+    inner = b"".join(
+        (
+            f(1, enclave),
+            f(2, one.qe_report_signature),
+            f(3, f(1, count) + (f(2, one.authentication_data) if count else b"")),
+            f(4, f(1, 5) + f(2, len(chain)) + f(3, chain)),
+        )
+    )
+    certification = f(1, 6) + f(2, len(data) - 134) + f(3, inner)
+    signed_data = f(1, one.signature) + f(2, one.attestation_key) + f(3, certification)
+    return f(1, header) + f(2, body) + f(3, len(data)) + f(4, signed_data)
 
 
 def signed(tpm: SoftwareTpm | RsaTpm, pcrs: Mapping[int, bytes] | None = None) -> SignedRegisters:

@@ -149,6 +149,7 @@ FORMS = (
     ),
     Form("PEM", lambda data: data.lstrip()[:11] == b"-----BEGIN ", _add_pem),
     Form("a protobuf of go-tpm-tools", protobufs.is_attestation, protobufs.add_attestation),
+    Form("a protobuf of go-tdx-guest", protobufs.is_tdx, protobufs.add_tdx),
     Form("a protobuf of go-sev-guest", protobufs.is_snp, protobufs.add_snp),
     Form(REPORT, _is_report, add_report),
     Form(

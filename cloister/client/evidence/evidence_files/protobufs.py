@@ -1,15 +1,18 @@
-"""Protobuf messages of Google's tools: an Attestation of go-tpm-tools, and one of go-sev-guest inside it or alone.
+"""Protobuf messages of Google's tools: an Attestation of go-tpm-tools, and what go-sev-guest and go-tdx-guest write,
+inside it or alone.
 
-Sources: google/go-tpm-tools, proto/attest.proto and proto/tpm.proto; google/go-sev-guest, proto/sevsnp.proto. A SEV-SNP
-report is restated there field by field, so its bytes are made again, and the signature decides.
+Sources: google/go-tpm-tools, proto/attest.proto and proto/tpm.proto; google/go-sev-guest, proto/sevsnp.proto;
+google/go-tdx-guest, proto/tdx.proto. Reports and quotes are restated there field by field, so their bytes are made
+again, and the signature decides.
 """
 
 from cloister.attestation.errors import MalformedEvidence
 from cloister.attestation.gcp.protobuf import Message
 from cloister.attestation.snp.report import FIELDS, SIZE, SnpReport
+from cloister.attestation.tdx.quote import TdxQuote
 from cloister.attestation.tpm.structures import ALG_SHA256, PCR_COUNT
 from cloister.client.collateral import content
-from cloister.client.evidence.evidence_files import tpm_tools
+from cloister.client.evidence.evidence_files import quote_fields, tpm_tools
 from cloister.client.evidence.evidence_files.parts import Parts
 from cloister.client.evidence.evidence_files.source import EvidenceFile
 
@@ -47,8 +50,13 @@ def is_snp(data: bytes) -> bool:
                                        if len(data) > at + 1)  # fmt: skip
 
 
+def is_tdx(data: bytes) -> bool:
+    """Whether the bytes begin like a quote of go-tdx-guest: with a header of version 4 or 5 for TDX."""
+    return data[:1] == b"\x0a" and data[2:4] in (b"\x08\x04", b"\x08\x05") and data[4:9] == b"\x10\x02\x18\x81\x01"
+
+
 def add_attestation(parts: Parts, data: bytes, source: EvidenceFile) -> None:
-    """The quote over the SHA-256 bank, the key with its certificates, the log, and a SEV-SNP report."""
+    """The quote over the SHA-256 bank, the key with its certificates, the log, and a SEV-SNP report or TDX quote."""
     message = Message(data, "Attestation")
     _require_known(message, source, _ATTESTATION_FIELDS)
     quotes = message.repeated(2, "quotes")
@@ -71,10 +79,8 @@ def add_attestation(parts: Parts, data: bytes, source: EvidenceFile) -> None:
     parts.certificates(one for one in certificates[:_MAX_CERTIFICATES] if one)
     if (snp := message.optional(8, "sev_snp_attestation")) is not None:
         add_snp(parts, snp, source)
-    if message.optional(_TDX_FIELD, "tdx_attestation") is not None:
-        raise source.refuse(
-            "its TDX quote is restated field by field", "Pass the quote itself, as bytes: its own tool can write them."
-        )
+    if (tdx := message.optional(_TDX_FIELD, "tdx_attestation")) is not None:
+        add_tdx(parts, tdx, source)
 
 
 def add_snp(parts: Parts, data: bytes, source: EvidenceFile) -> None:
@@ -90,18 +96,24 @@ def add_snp(parts: Parts, data: bytes, source: EvidenceFile) -> None:
                 parts.items += content.read(der, name)
 
 
+def add_tdx(parts: Parts, data: bytes, source: EvidenceFile) -> None:
+    """A TDX quote."""
+    message = Message(data, "tdx.Quote")
+    _require_known(message, source, quote_fields.FIELDS)
+    quote, parts.unsigned = quote_fields.encode(message)
+    TdxQuote.parse(quote)
+    parts.put("tdx_quote", quote, source)
+
+
 def _report(message: Message) -> bytes:
     """The 1184 bytes of a report. Raises MalformedEvidence."""
     made = bytearray(SIZE)
     for number, name in _NUMBERS.items():
         offset, size = _PLACES[name]
-        value = message.unsigned(number, name)
-        if value >> 8 * size:
-            raise message.malformed(name, f"is a number of more than {size} bytes")
-        made[offset : offset + size] = value.to_bytes(size, "little")
+        made[offset : offset + size] = message.little(number, name, size)
     for number, name in _BYTES.items():
         offset, size = _PLACES[name]
-        made[offset : offset + size] = _sized(message, number, name, size)
+        made[offset : offset + size] = message.sized(number, name, size)
     cpuid = message.unsigned(_CPUID, "cpuid1eax_fms")
     if cpuid:
         family = (cpuid >> 8 & 0xF) + (cpuid >> 20 & 0xFF)
@@ -109,20 +121,13 @@ def _report(message: Message) -> bytes:
         if family > 0xFF:
             raise message.malformed("cpuid1eax_fms", "is not a family of processors")
         made[_CPUID_PLACE : _CPUID_PLACE + 3] = bytes([family, model, cpuid & 0xF])
-    made[_SIGNATURE_PLACE:] = _sized(message, _SIGNATURE, "signature", SIZE - _SIGNATURE_PLACE)
+    made[_SIGNATURE_PLACE:] = message.sized(_SIGNATURE, "signature", SIZE - _SIGNATURE_PLACE)
     return bytes(made)
 
 
 def _checked(report: bytes) -> bytes:
     SnpReport.parse(report)
     return report
-
-
-def _sized(message: Message, number: int, name: str, size: int) -> bytes:
-    value = message.bytes_(number, name)
-    if len(value) != size:
-        raise message.malformed(name, f"has {len(value)} bytes, must have {size}")
-    return value
 
 
 def _quote(data: bytes) -> tuple[bytes, bytes, dict[int, bytes] | None]:
