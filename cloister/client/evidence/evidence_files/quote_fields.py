@@ -64,7 +64,7 @@ def _described(message: Message) -> bytes:
     """A.4.2: type, size and TD report."""
     kind = message.unsigned(1, "td_quote_body_type")
     if kind not in TD_REPORT_SIZES:
-        raise message.malformed("td_quote_body_type", f"is {kind}, which is no known TD report")
+        raise message.malformed("td_quote_body_type", f"is {kind}, must be 2 or 3")
     report = _report(message.bytes_(3, "td_quote_body_v5"), kind)
     return kind.to_bytes(2, "little") + _counted(message, 2, "td_quote_body_size", report)
 
