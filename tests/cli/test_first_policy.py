@@ -212,6 +212,13 @@ def test_all_builders_are_demanded_without_a_number(cloister, builders: Path) ->
     assert policy.publisher is None
 
 
+def test_policy_that_demands_statements_says_that_later_commands_need_them(cloister, builders: Path) -> None:
+    said = "pass --collateral DIR with each later command"
+    for number, (words, needs) in enumerate((((), False), (DEMANDS, True))):
+        shown = " ".join(cloister(*WORDS[:-1], f"{number}.json", *words, "--yes").out.split())
+        assert (said in shown) is needs
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
@@ -240,4 +247,5 @@ def test_demands_that_no_policy_can_have_write_nothing(
     done = cloister(*WORDS, *words, "--yes")
     assert done.code == 2
     assert says in done.err
+    assert "the document" not in done.err  # there is no policy yet that one could correct
     assert not (builders / "first.json").exists()

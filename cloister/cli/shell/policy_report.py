@@ -52,6 +52,9 @@ class PolicyReport:
         if started.session_policy is None:
             command = shlex.join([program(), "verify-evidence", "--policy", str(self.path)])
             print(f"It is for reports and quotes by themselves, and accepts no machine: {command} FILE...")
+        if self.demands is not None and self.settings.configured("collateral") is None:
+            print("It rejects a machine without those statements. Put them into a folder, and pass --collateral DIR")
+            print("with each later command.")
         if steps and started.session_policy is not None:
             _print_steps(started, steps, started.session_policy.boot_configuration.cvms)
 

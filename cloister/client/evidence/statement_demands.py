@@ -8,8 +8,13 @@ from cloister.attestation.first_policy.from_manifest import AdoptedValue
 from cloister.attestation.policy.policy import Policy
 from cloister.attestation.policy.statements import BuildersPolicy, PublisherPolicy
 from cloister.keyfile.public import PublicKey, read_public_key
+from cloister.protocol.canonical import FormatError
 from cloister.userfile import FilePath
 
+_CORRECT = (
+    "Correct what you demand. Builders (--builder) need different names and keys, and --builders-required at most "
+    "their number; a name has lower-case letters, digits and '-'."
+)
 _CONFIRM = "{name}: compare the fingerprint, not by the way that the file came"
 
 
@@ -49,14 +54,19 @@ class StatementDemands:
             taken.append(AdoptedValue(member, f"{name}, {key.kind}", key.id, _CONFIRM.format(name=name)))
             return key.spki
 
-        builders = publisher = None
-        if self.builders:
-            keys = {name: read(f"builders.keys.{name}", name, file) for name, file in self.builders.items()}
-            builders = BuildersPolicy(len(keys) if self.required is None else self.required, keys)
+        keys = {name: read(f"builders.keys.{name}", name, file) for name, file in self.builders.items()}
+        required = len(keys) if self.required is None else self.required
+        if keys:
             yours = "yourself: is this enough for you?"
-            taken.append(AdoptedValue("builders.required", f"{builders.required} of {len(keys)}", "", yours))
-        if self.publisher is not None:
-            name, file = self.publisher
-            publisher = PublisherPolicy(name, read("publisher.key", name, file), self.maximum_age_days)
-        made = replace(policy, builders=builders, publisher=publisher)
-        return Policy.from_value(made.value()), tuple(taken)  # names have the form of the schema
+            taken.append(AdoptedValue("builders.required", f"{required} of {len(keys)}", "", yours))
+        publisher = None
+        try:
+            builders = BuildersPolicy(required, keys) if keys else None
+            if self.publisher is not None:
+                name, file = self.publisher
+                publisher = PublisherPolicy(name, read("publisher.key", name, file), self.maximum_age_days)
+            # The names must have the form of the schema, too.
+            demanding = Policy.from_value(replace(policy, builders=builders, publisher=publisher).value())
+        except (FormatError, PolicyError) as error:
+            raise PolicyError(error.message, hint=_CORRECT) from error
+        return demanding, tuple(taken)
