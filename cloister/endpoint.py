@@ -170,7 +170,8 @@ def _connect(address: Address, timeout: float) -> socket.socket:
 def _unreachable(address: Address, reason: str) -> UnreachableError:
     return UnreachableError(
         f"Cannot connect to {address}: {reason}.",
-        hint="Check the address, that the CVM runs (it may be starting), and that its network lets you in.",
+        hint="Check the address, that the CVM runs (it may be starting), and that its network lets you in. The "
+        "platform team sees its state with `invoke workspace.status`, and starts it again with `invoke workspace.up`.",
     )
 
 

@@ -66,6 +66,16 @@ def unwritable(what: object, error: OSError) -> FileError:
     return FileError(f"{what} cannot be written: {error.strerror or error}.", hint=hint(error))
 
 
+def occupied(path: Path, rule: str, hint: str) -> FileError:
+    """The error for something new at ``path``, where something is. ``rule`` says what is not overwritten; may be empty.
+
+    A folder was probably meant as the place for the new file.
+    """
+    if path.is_dir():
+        return FileError(f"{path} is a folder.", hint=f"Name a new file in it: {path / 'NAME'}")
+    return FileError(f"{path} exists{f'; {rule}' if rule else ''}.", hint=hint)
+
+
 def hint(error: OSError) -> str:
     """Return what to do about the error of a file system; empty when it is not known."""
     return _HINTS.get(error.errno or 0, "")

@@ -158,6 +158,9 @@ def test_policy_and_an_output_are_not_overwritten(cloister, machine, folder):
 
     refused(cloister("result", *party("lab")), 2, "results.zip exists")
     refused(cloister("keys", "--output", "lab.pem"), 2, "never overwritten")
+    (folder / "mine").mkdir()
+    refused(cloister("keys", "--output", "mine"), 2, "mine is a folder", "Name a new file in it: mine/NAME")
+    refused(cloister("result", *party("lab"), "--output", "mine"), 2, "mine is a folder")
     assert (folder / "results.zip").read_text() == "mine"
 
 
@@ -262,6 +265,8 @@ def test_policy_from_a_descriptor_accepts_the_machine(cloister, machine, folder)
     assert policy.boot_configuration == machine.policy.boot_configuration
     assert cloister("attest", "--workspace", "workspace.json", "--policy", "mine.json").code == 0
     refused(cloister("policy", *options, "--allow-local", "--yes"), 2, "is not overwritten")
+    (folder / "policies").mkdir()
+    refused(cloister("policy", *options[:-1], "policies", "--allow-local", "--yes"), 2, "policies is a folder")
 
 
 def test_upload_over_a_breaking_connection_succeeds(cloister, machine, folder, monkeypatch):

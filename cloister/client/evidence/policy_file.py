@@ -55,4 +55,4 @@ def save_policy(policy: AnyPolicy, path: FilePath) -> None:
 
 def policy_exists(path: Path) -> InputError:
     """The error for a policy that would be overwritten."""
-    return InputError(f"{path} exists; a policy is not overwritten.", hint=f"Name another file with --output. {KEEP}")
+    return userfile.occupied(path, "a policy is not overwritten", f"Name another file with --output. {KEEP}")

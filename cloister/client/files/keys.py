@@ -72,7 +72,7 @@ def generate_key(path: FilePath, kind: KeyType) -> Key:
         )
     for taken in (path, public):
         if taken.exists():
-            raise InputError(f"{taken} exists; a key is never overwritten.", hint="Choose another name.")
+            raise userfile.occupied(taken, "a key is never overwritten", "Choose another name.")
     made = _new(kind)
     key = Key(made, signingkey.spki_of(made.public_key()))
     pem = made.private_bytes(

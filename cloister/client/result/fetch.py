@@ -18,7 +18,6 @@ from cloister.client.result.download import consumer_of, fetch_ciphertext, finis
 from cloister.client.result.pending import alone, has_pending_key
 from cloister.client.result.proof import Proof
 from cloister.client.result.result_files import unpack_result
-from cloister.errors import InputError
 from cloister.protocol import names
 from cloister.protocol.events import Record
 from cloister.protocol.manifest import Manifest
@@ -106,7 +105,7 @@ def fetch_result(
             told.key_present()
         else:
             if target.exists():
-                raise InputError(f"{target} exists.", hint="Name another file with --output, or move the existing one.")
+                raise userfile.occupied(target, "", "Name another file with --output, or move the existing one.")
             status = fetch_status(connection) if wait else None
             # Of a result that was fetched before, nothing is awaited; its machine refuses, and says when that was.
             if status is not None and not status.was_fetched_by(consumer):

@@ -191,9 +191,7 @@ def write_rule(
         path.parent.mkdir(parents=True, exist_ok=True)
         userfile.write_new(path, made.encode())
     except FileExistsError as error:
-        raise InputError(
-            f"{path} exists; a rule is not overwritten.", hint="Name another file with --output."
-        ) from error
+        raise userfile.occupied(path, "a rule is not overwritten", "Name another file with --output.") from error
     except OSError as error:
         raise userfile.unwritable(path, error) from error
     return StandingRule.load(path)
