@@ -318,6 +318,8 @@ def _files() -> dict[str, dict[str, bytes]]:
             "trailing": wrappers.REPORT + bytes(20),
             "go-tpm-tools": wrappers.ATTESTATION,
             "go-sev-guest": wrappers.SNP_ATTESTATION,
+            "go-tdx-guest": wrappers.protobuf_quote(wrappers.QUOTE),
+            "go-tdx-guest-4": wrappers.protobuf_quote(wrappers.QUOTE_4),
         },
         "tpm-files": {
             f"{index}": b"".join(structures.sized(part) for part in files) for index, files in enumerate(parts)
