@@ -6,7 +6,8 @@ whenever they are read.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator
+import itertools
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import IO
 
@@ -96,19 +97,24 @@ class ContainerImage:
             if unpacked.hexdigest() != diff_id:
                 raise _differs(f"{what}, uncompressed,", diff_id, unpacked.hexdigest())
 
-    def content(self, source: tuple[int, int], most: int) -> bytes:
-        """The first bytes of a file of a layer, which has been compared with its digests. Raises ContainerError."""
-        layer, wanted = source
-        what = _named(layer)
-        for number, member in enumerate(read_members(_plain(self._stored(layer, lambda data: None), what))):
-            if number == wanted:
+    def contents(self, sources: Iterable[tuple[int, int]], most: int) -> Iterator[tuple[tuple[int, int], bytes]]:
+        """The first bytes of files of layers, which have been compared with their digests, in the order of the layers.
+
+        Each layer is decompressed once. Raises ContainerError.
+        """
+        for layer, group in itertools.groupby(sorted(set(sources)), key=lambda source: source[0]):
+            what, wanted = _named(layer), [number for _, number in group]
+            members = enumerate(read_members(_plain(self._stored(layer, lambda data: None), what)))
+            for number in wanted:
+                member = next((one for at, one in members if at == number), None)
+                if member is None:
+                    raise ContainerError(f"{what} was changed while it was read.", hint=AGAIN)
                 data = bytearray()
                 for piece in member.content:
                     data += piece
                     if len(data) >= most:
                         break
-                return bytes(data[:most])
-        raise ContainerError(f"{what} was changed while it was read.", hint=AGAIN)
+                yield (layer, number), bytes(data[:most])
 
     def _stored(self, number: int, seen: Callable[[bytes], object]) -> Piece:
         blob = self._find(self._layers[number], _named(number))

@@ -4,32 +4,21 @@ Linux, fs/binfmt_elf.c and fs/binfmt_script.c: an ELF file names its dynamic lin
 must be in the image.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from cloister.protocol import elf, names, text
 from cloister.protocol.archives.paths import shown
 from cloister.protocol.containers.errors import ContainerError
+from cloister.protocol.containers.libraries import WHOLE, Read, is_hidden, require_libraries, variable
 from cloister.protocol.containers.process import ContainerProcess
 from cloister.protocol.containers.rootfs import Place, RootFilesystem
 from cloister.protocol.placement import WORK
 
-MOUNT_POINTS = ("dev", "proc", "run", "sys", "tmp", "var/tmp", "work")
-"""Folders of the sandbox's own file systems. What the image has there is not seen."""
-
-Read = Callable[[Place, int], bytes]
-"""The first bytes of a file."""
-
 START = 1024 * 1024
 """Bytes at the beginning of a program that are examined on a machine: there, the name of its dynamic linker counts."""
 
-WHOLE = 64 * 1024 * 1024
-"""Bytes of a program in which the names of its libraries are looked for, where there is memory for them."""
-
 _LINE = 256
 """Bytes of a script's first line that the kernel reads (binfmts.h, BINPRM_BUF_SIZE)."""
-
-_SHOWN = 4
-"""How many missing libraries are named."""
 
 _SCRIPTS = 4
 """How many scripts may be each other's interpreters (fs/exec.c, exec_binprm)."""
@@ -40,13 +29,6 @@ _LINKER = (
     "Link the program statically, or build it in the image that it runs in: one with glibc needs another linker than "
     "one with musl (Alpine), and `scratch` has none."
 )
-_LIBRARY = (
-    "Install it in the image (of a build in stages: in the last one), or link the program statically. In the image, "
-    "`ldd` lists what is not found."
-)
-_OWN_NAMES = ("libc.", "libpthread.", "librt.", "libm.", "libdl.", "libutil.", "libxnet.")
-"""Libraries whose names musl's dynamic linker takes for its own (musl 1.2.5, ldso/dynlink.c, load_library)."""
-
 _FILE = (
     "COPY the program to another folder of the image, such as /app. For a script that is one of the algorithm's files, "
     "start its interpreter: `args: [sh, /work/train.sh]`."
@@ -59,8 +41,8 @@ _FORMAT = "Begin a script with its interpreter, such as #!/bin/sh; compile a pro
 def require_program(root: RootFilesystem, process: ContainerProcess, read: Read, most: int = START) -> None:
     """Raise ContainerError if an image's program is not in it, or its user may not or the kernel cannot start it.
 
-    So it is for a library that the program needs and that is nowhere in the image, if the program has at most ``most``
-    bytes. What its libraries need is not examined.
+    So it is for a library that the program needs and that is nowhere in the image, if the program has fewer than
+    ``most`` bytes. With ``WHOLE`` of them, so it is for what its libraries need.
     """
     program = process.args[0]
     found = _find(root, process, program)
@@ -79,17 +61,7 @@ def _places(process: ContainerProcess, program: str) -> list[str]:
     """Where a program may be: at its path, or in the folders of PATH."""
     if "/" in program:
         return [program if program.startswith("/") else f"{process.folder}/{program}"]
-    return [f"{folder}/{program}" for folder in _variable(process, "PATH").split(":") if folder.startswith("/")]
-
-
-def _variable(process: ContainerProcess, name: str) -> str:
-    """The value of a variable of the environment; empty without it."""
-    return dict(one.partition("=")[::2] for one in process.environment).get(name, "")
-
-
-def _is_hidden(parts: list[str]) -> bool:
-    """Whether the sandbox has a file system of its own there, or around it."""
-    return any(parts[: len(point.split("/"))] == point.split("/") for point in MOUNT_POINTS)
+    return [f"{folder}/{program}" for folder in variable(process, "PATH").split(":") if folder.startswith("/")]
 
 
 def _find(root: RootFilesystem, process: ContainerProcess, program: str) -> Place | str | None:
@@ -100,7 +72,7 @@ def _find(root: RootFilesystem, process: ContainerProcess, program: str) -> Plac
     closed: str | None = None
     for place in _places(process, program):
         parts = [part for part in place.split("/") if part not in ("", ".")]
-        if _is_hidden(parts):
+        if is_hidden(parts):
             if parts[0] == WORK.strip("/") and "/" in program:
                 raise ContainerError(
                     f"{shown('/' + '/'.join(parts))} cannot be started: no file in {WORK} can be executed.",
@@ -138,7 +110,7 @@ def _require_startable(root: RootFilesystem, process: ContainerProcess, place: P
     """Follow a program to its interpreter or dynamic linker. Raises ContainerError if the kernel cannot start it."""
     for _ in range(_SCRIPTS):
         said = f"The image starts {shown('/' + place.path)}"
-        begins = read(place, most)
+        begins = next((data for _, data in read([place], most)), b"")
         if not begins.startswith(b"#!"):
             break
         for needed in _interpreters(said, begins):
@@ -157,41 +129,12 @@ def _require_startable(root: RootFilesystem, process: ContainerProcess, place: P
             f"{said}, which needs the dynamic linker {names.shown(linker)}; that is not in it.", hint=_LINKER
         )
     if len(begins) < most:
-        _require_libraries(root, process, said, linker, begins)
-
-
-def _require_libraries(root: RootFilesystem, process: ContainerProcess, said: str, linker: str, program: bytes) -> None:
-    """Raise ContainerError for a library that the dynamic linker cannot find in any folder, whatever it searches."""
-    try:
-        dynamic = elf.dynamic(lambda offset, size: program[offset : offset + size])
-    except elf.ElfError as error:
-        raise ContainerError(f"{said}, which is damaged: {error.message}", hint=_FORMAT) from error
-    if dynamic is None:
-        return
-    path = _variable(process, "LD_LIBRARY_PATH")
-    if any(_is_mounted(folder, process) for folder in (*dynamic.folders, *(path.split(":") if path else ()))):
-        return  # the library may be one of the algorithm's files
-    needed = [name for name in dynamic.needed if "/" not in name]
-    if linker.rpartition("/")[2].startswith("ld-musl-"):
-        needed = [name for name in needed if not name.startswith(_OWN_NAMES)]
-    if missing := root.absent(needed, MOUNT_POINTS):
-        shown_names = ", ".join(names.shown(name) for name in missing[:_SHOWN])
-        more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
-        what = "a library" if len(missing) == 1 else "libraries"
-        raise ContainerError(
-            f"{said}, which needs {what} that the image does not have: {shown_names}{more}.", hint=_LIBRARY
-        )
-
-
-def _is_mounted(folder: str, process: ContainerProcess) -> bool:
-    """Whether a folder that is searched for libraries may be one that the sandbox mounts. An empty name and relative
-    ones mean the working folder (ld.so(8)).
-    """
-    if folder.startswith(("$ORIGIN", "${ORIGIN}")):
-        return False
-    whole = folder if folder.startswith("/") else f"{process.folder}/{folder}"
-    parts = [part for part in whole.split("/") if part not in ("", ".")]
-    return ".." in parts or _is_hidden(parts)
+        try:
+            dynamic = elf.dynamic(lambda offset, size: begins[offset : offset + size])
+        except elf.ElfError as error:
+            raise ContainerError(f"{said}, which is damaged: {error.message}", hint=_FORMAT) from error
+        if dynamic is not None:
+            require_libraries(root, process, said, linker, dynamic, read if most >= WHOLE else None)
 
 
 def _interpreters(said: str, begins: bytes) -> Iterator[str]:

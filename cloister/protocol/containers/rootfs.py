@@ -201,19 +201,19 @@ class RootFilesystem:
                 yield at
             pending += [(f"{at}/{name}", child) for name, child in (node.children or {}).items()]
 
-    def absent(self, wanted: Iterable[str], without: Sequence[str]) -> list[str]:
-        """Those names that nothing in the image has but folders, and what is below the folders ``without``."""
-        left = list(dict.fromkeys(wanted))
-        pending = [("", self._root)]
-        while pending and left:
+    def named(self, wanted: Iterable[str], without: Sequence[str]) -> dict[str, list[str]]:
+        """The paths of everything but folders that has one of these names, outside of the folders ``without``."""
+        found: dict[str, list[str]] = {name: [] for name in wanted}
+        pending = [("", self._root)] if found else []
+        while pending:
             at, node = pending.pop()
             for name, child in (node.children or {}).items():
-                path = _join(at, name)
                 if child.children is None:
-                    left = [one for one in left if one != name]
-                elif path not in without:
+                    if name in found:
+                        found[name].append(_join(at, name))
+                elif (path := _join(at, name)) not in without:
                     pending.append((path, child))
-        return left
+        return found
 
     def make_folder(self, path: str) -> None:
         """Make a folder, and those around it, where nothing is yet. Links on the way are followed."""

@@ -1,7 +1,7 @@
 """Check or unpack an image: the entry points of this folder."""
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -9,8 +9,9 @@ from typing import IO
 from cloister.protocol.containers import limits
 from cloister.protocol.containers.errors import ContainerError
 from cloister.protocol.containers.image import ContainerImage
+from cloister.protocol.containers.libraries import MOUNT_POINTS, WHOLE
 from cloister.protocol.containers.process import ContainerProcess, resolve
-from cloister.protocol.containers.program import MOUNT_POINTS, START, WHOLE, require_program
+from cloister.protocol.containers.program import START, require_program
 from cloister.protocol.containers.rootfs import Place, RootFilesystem, RootSink
 from cloister.protocol.containers.sinks import CountingSink, WritingSink
 from cloister.protocol.placement import WORK
@@ -101,8 +102,9 @@ def _finish(
 ) -> CheckedImage:
     """``examined``: the bytes of the program that are read, in memory."""
 
-    def read(place: Place, most: int) -> bytes:
-        return image.content(place.source, most) if place.source is not None else b""
+    def read(places: Sequence[Place], most: int) -> Iterator[tuple[Place, bytes]]:
+        sources = {place.source: place for place in places if place.source is not None}
+        return ((sources[source], data) for source, data in image.contents(sources, most))
 
     hidden = tuple(itertools.islice(root.files_below(WORK.strip("/")), SHOWN + 1))
     for name in MOUNT_POINTS:
@@ -114,7 +116,10 @@ def _finish(
         root.make_folder(name)
     root.make_file("etc/hosts")
     users = [root.find(path) for path in (_PASSWD, _GROUP)]
-    passwd, group = (read(one, limits.MAX_USERS) if one is not None and one.is_file else None for one in users)
+    passwd, group = (
+        next((data for _, data in read([one], limits.MAX_USERS)), b"") if one is not None and one.is_file else None
+        for one in users
+    )
     process = resolve(image.config, args, environment, passwd=passwd, group=group)
     root.make_folder(process.folder)
     require_program(root, process, read, examined)

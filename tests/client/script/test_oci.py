@@ -93,6 +93,12 @@ def needing(
     return [[Entry("bin/run", program, mode=0o755), *files]], CONFIG
 
 
+def with_libraries(*layers: dict[str, bytes], linker: str = "lib/ld.so") -> tuple[list[list[Entry]], dict[str, object]]:
+    """An image whose program needs liba.so, with libraries in further layers."""
+    made = [[Entry(f"lib/{name}", data, mode=0o755) for name, data in layer.items()] for layer in layers]
+    return [*needing(("liba.so",), linker=linker)[0], *made], CONFIG
+
+
 UNSTARTABLE = {
     "an empty file": (started(b""), "starts /bin/run, which is empty", "#!/bin/sh"),
     "text": (started(b"echo hi\n"), "neither a program (ELF) nor a script", "#!/bin/sh"),
@@ -120,6 +126,18 @@ UNSTARTABLE = {
         needing(tuple(f"lib{number}.so" for number in range(6))),
         "needs libraries that the image does not have: lib0.so, lib1.so, lib2.so, lib3.so and 2 more.", "`ldd`"),
     "a program whose library is a folder": (needing(("libx.so.1",), "lib/libx.so.1/a"), "have: libx.so.1.", "ldd"),
+    "a library without its library": (
+        with_libraries({"liba.so": elf_program(["libb.so", "libc.so.6"]), "libc.so.6": elf_program([])}),
+        "starts /bin/run, which needs liba.so; that needs a library that the image does not have: libb.so.", "`ldd`"),
+    "a library of a library without its libraries, in other layers": (
+        with_libraries({"libb.so": elf_program(["libc.so", "libd.so"])}, {"liba.so": elf_program(["libb.so"])}),
+        "which needs libb.so; that needs libraries that the image does not have: libc.so, libd.so.", "last one"),
+    "a library behind a link without its library": (
+        ([[*needing(("liba.so",))[0][0], Entry("opt/a", elf_program(["libb.so"])), link("lib/liba.so", "../opt/a")]],
+         CONFIG), "which needs liba.so; that needs a library that the image does not have: libb.so.", "ldd"),
+    "two files of one library without the same library": (
+        with_libraries({"liba.so": elf_program(["libx.so", "libb.so"]), "2/liba.so": elf_program(["libb.so"])}),
+        "needs liba.so; that needs a library that the image does not have: libb.so.", "ldd"),
     "a program whose library the sandbox hides": (
         needing(("libx.so.1",), "tmp/libx.so.1", "work/lib/libx.so.1"), "does not have: libx.so.1.", "ldd"),
     "a script whose interpreter needs a library": (
@@ -214,6 +232,24 @@ STARTED = {
         (needing(("libx.so.1",))[0], {**CONFIG, "Env": ["PATH=/bin", "LD_LIBRARY_PATH=lib"], "WorkingDir": "/work"})),
     "whose linker searches the files of the algorithm": (needing(("libx.so.1",), folders="/opt:/work/lib")),
     "with a library named by its path": (needing(("/opt/libx.so.1",))),
+    "with libraries that need each other": (
+        with_libraries({"liba.so": elf_program(["libb.so"])}, {"libb.so": elf_program(["liba.so"])})),
+    "with a library that is known by the name in another": (
+        with_libraries({"liba.so": elf_program(["libb-1.so", "libb.so"]), "libb-1.so": elf_program([], "libb.so")})),
+    "with two files of one library, one of which needs more": (
+        with_libraries({"liba.so": elf_program(["libx.so"]), "2/liba.so": elf_program([])})),
+    "with two files of one library, the other of which needs more": (
+        with_libraries({"liba.so": elf_program([]), "2/liba.so": elf_program(["libx.so"])})),
+    "with many files of one library": (
+        with_libraries({f"{number}/liba.so": elf_program(["libx.so"]) for number in range(5)})),
+    "with a library that is none": (with_libraries({"liba.so": b"INPUT(libx.so)"})),
+    "with a damaged library": (with_libraries({"liba.so": elf_program(["libx.so"])[:200]})),
+    "with a library for another processor": (
+        with_libraries({"liba.so": elf_program(["libx.so"]).replace(b"\x3e\0\1\0", b"\xb7\0\1\0", 1)})),
+    "with a library that searches the files of the algorithm": (
+        with_libraries({"liba.so": elf_program(["libx.so"], folders="/work/lib")})),
+    "with a library that needs musl's own names": (
+        with_libraries({"liba.so": elf_program(["libpthread.so.0"])}, linker="lib/ld-musl-x86_64.so.1")),
     "a script": (started(b"#!/bin/1 -e\nexec train\n", PROGRAM)),
     "a script without an end of line": (started(b"#!/bin/1", PROGRAM)),
     "a script for a script": (started(b"#!/bin/1\n", b"#!/bin/2\n", PROGRAM)),
