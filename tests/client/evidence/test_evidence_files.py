@@ -261,6 +261,18 @@ def test_bare_signatures_of_a_tpm_are_recognised(tmp_path: Path) -> None:
         assert isinstance(given, RawTpm) and given.quote.pcrs == dict(enumerate(eight))
 
 
+def test_bare_signature_that_begins_like_json_is_recognised(tmp_path: Path) -> None:
+    signed = (RSA.attest(PCRS, number.to_bytes(2)).marshal() for number in range(1 << 16))
+    message = next(one for one in signed if RSA.sign(one)[6:7] == b"{")
+    rsa = RSA.key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    given, _ = load(written(tmp_path, m=message, s=RSA.sign(message)[6:], o=serialized(), u=rsa))
+    assert isinstance(given, RawTpm) and given.quote.attest == message
+
+
+def test_json_that_is_not_utf_8_says_so(tmp_path: Path) -> None:
+    assert "is not UTF-8" in refused(tmp_path, x=b'{"quote": "\xe4"}').message
+
+
 @pytest.mark.parametrize("lacks", ["m", "s", "o", "u"])
 def test_incomplete_quote_of_a_tpm_says_what_to_add(tmp_path: Path, lacks: str) -> None:
     files = {"m": TPM_QUOTE.attest, "s": TPM_QUOTE.signature, "o": serialized(), "u": TPM_PEM}

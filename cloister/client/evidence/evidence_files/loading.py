@@ -1,5 +1,6 @@
 """Reads the files that are one piece of evidence."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from cloister.errors import InputError
 from cloister.protocol.canonical import FormatError
 
 _MAX_FILES = 16
+_CONTROLS = re.compile(rb"[^\t\n\r -\xff]")
 
 
 def load(paths: Sequence[Path]) -> tuple[Evidence | Raw, InMemory]:
@@ -55,9 +57,14 @@ def add(parts: Parts, data: bytes, source: EvidenceFile) -> None:
         )
     if source.path.suffix == ENDORSEMENT:
         parts.items.append(content.endorsement(data))
-    elif data.lstrip()[:1] == b"{":
+    elif _is_json(data):
         json_forms.add(parts, data, source)
     elif (decoded := encoding.decoded_file(data)) is not None:
         binary.add(parts, decoded, source.like("hex or base64"))
     else:
         binary.add(parts, data, source)
+
+
+def _is_json(data: bytes) -> bool:
+    """Whether it looks like a JSON object. One of 256 bare signatures begins with the same byte, but is no text."""
+    return data.lstrip()[:1] == b"{" and _CONTROLS.search(data) is None
