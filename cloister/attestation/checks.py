@@ -19,9 +19,9 @@ from cloister.attestation.result.checkinfo import (
     compare,
     missing,
 )
-from cloister.attestation.snp.checks import SNP_CHECKS, SNP_IMAGE_NAMES, SNP_NAMES, SNP_SIGNATURES
+from cloister.attestation.snp.checks import SNP_CHECKS, SNP_IMAGE_NAMES, SNP_NAMES, SNP_VOUCHED_BY
 from cloister.attestation.statements.checks import STATEMENT_CHECKS
-from cloister.attestation.tdx.checks import TDX_CHECKS, TDX_IMAGE_NAMES, TDX_NAMES, TDX_SIGNATURES
+from cloister.attestation.tdx.checks import TDX_CHECKS, TDX_IMAGE_NAMES, TDX_NAMES, TDX_VOUCHED_BY
 
 _FORGED = compare(
     FailureKind.SIGNATURE,
@@ -180,17 +180,20 @@ CHECKS_OF: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 """The checks of a verdict by platform, in order. Evidence of a platform that is missing here is rejected."""
 
-_VTPM_SIGNATURES = ("ak-path", "ak-key", "quote-signature")
+_VTPM_VOUCHED_BY = ("ak-path", "ak-key", "quote-signature")
 
-SIGNATURES_OF: Mapping[str, tuple[str, ...]] = MappingProxyType(
+VOUCHED_BY: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
-        "local": _VTPM_SIGNATURES,
-        "sev-snp": SNP_SIGNATURES,
-        "tdx": TDX_SIGNATURES,
-        "azure-snp": (*SNP_SIGNATURES, "snp-report-data"),
-        "azure-tdx": (*TDX_SIGNATURES, "tdx-report-data"),
-        "gcp-snp": (*SNP_SIGNATURES, *_VTPM_SIGNATURES),
-        "gcp-tdx": TDX_SIGNATURES,
+        "local": _VTPM_VOUCHED_BY,
+        "sev-snp": SNP_VOUCHED_BY,
+        "tdx": TDX_VOUCHED_BY,
+        "azure-snp": (*SNP_VOUCHED_BY, "snp-report-data", "snp-vmpl", "azure-id-key"),
+        "azure-tdx": (*TDX_VOUCHED_BY, "tdx-report-data", "azure-mrtd", "azure-mrseam"),
+        "gcp-snp": (*SNP_VOUCHED_BY, *_VTPM_VOUCHED_BY),
+        "gcp-tdx": TDX_VOUCHED_BY,
+        "tpm": _VTPM_VOUCHED_BY,
     }
 )
-"""The checks that lead from the identity root of a platform to its evidence; at Azure, to the paravisor's claims."""
+"""The checks that show that the identity root of a platform vouches for the evidence; at Azure, that the hardware does
+for the claims of a paravisor that is Microsoft's. The last is a TPM's quote alone.
+"""

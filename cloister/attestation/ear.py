@@ -68,7 +68,8 @@ def ear_claims(verdict: Verdict | RawVerdict, *, issued: datetime, build: str) -
     ``issued`` is the time of the EAR, aware; ``build`` names the verifier and its key. The platform is the label of the
     one appraisal; its policy is named by digest (RFC 6920, ``nih``). ``eat_nonce`` is the caller's nonce that the
     evidence was made over; it is absent where no check has shown that, and where the verdict is not as of now. ``exp``
-    is when the first collateral that the verdict relied on expires; absent if none does, or one has.
+    is when the first collateral that the verdict relied on expires; absent if none does, or one has. Certificates
+    inside a quote are not counted.
     """
     nonce = shown_nonce(verdict) if timedelta(0) <= issued - verdict.at <= _LONGEST else None
     fresh = {"eat_nonce": base64.b64encode(nonce).decode()} if nonce else {}

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from cloister.attestation.binding import ReceiptBinding, SessionBinding
-from cloister.attestation.checks import CHECKS, CHECKS_OF, COMMON, SIGNATURES_OF
+from cloister.attestation.checks import CHECKS, CHECKS_OF, COMMON, VOUCHED_BY
 from cloister.attestation.collateral.cache import VerificationCache
 from cloister.attestation.collateral.unsigned import skip_unsigned
 from cloister.attestation.collateral.usable import UsableCollateral
@@ -135,7 +135,7 @@ def verify(
             roots=roots,
         )
         result = appraise(appraisal)
-        root = appraisal.shown_root(result.identity_root, SIGNATURES_OF[evidence.platform])
+        root = appraisal.shown_root(result.identity_root, VOUCHED_BY[evidence.platform])
     else:
         known = f"{evidence.platform}, which this version does not support"
         checks.record(

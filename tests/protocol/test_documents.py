@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import json
 from pathlib import Path
 
 import pytest
@@ -343,3 +344,14 @@ def test_descriptor_with_exchanged_boot_configuration_is_rejected():
     value["cvms"][0]["boot_configuration"]["owners"] = ["11" * 32]
     with pytest.raises(FormatError, match="boot configuration of trainer has the digest"):
         Descriptor.from_value(value)
+
+
+@pytest.mark.parametrize("path", sorted(SCHEMAS.rglob("*.json")), ids=lambda path: path.name)
+def test_schema_has_no_member_twice(path: Path) -> None:
+    """Python's parser takes the last one, other parsers refuse the file."""
+
+    def members(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        assert len(dict(pairs)) == len(pairs), [name for name, _ in pairs]
+        return dict(pairs)
+
+    json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=members)

@@ -37,11 +37,11 @@ class Appraisal:
         """The anchors of one vendor."""
         return tuple(anchor for anchor in self.roots if anchor.identity_root == identity_root)
 
-    def shown_root(self, root: str, signatures: Sequence[str]) -> str:
-        """The identity root that the verdict names: ``root`` if the checks ``signatures``, which lead from it to the
-        evidence, have passed. That an anchor was simulated is said in any case.
+    def shown_root(self, root: str, vouched_by: Sequence[str]) -> str:
+        """The identity root that the verdict names: ``root`` if the checks ``vouched_by`` (``checks.VOUCHED_BY``) have
+        passed. That an anchor was simulated is said in any case.
         """
-        return root if root == SIMULATED or self.checks.all_passed(signatures) else NO_ROOT
+        return root if root == SIMULATED or self.checks.all_passed(vouched_by) else NO_ROOT
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,5 @@
 """A bare SEV-SNP report or TDX quote, with what came along: the vendor's layers, and the pins of the policy."""
 
-from dataclasses import replace
-
 from cloister.attestation.errors import PolicyError
 from cloister.attestation.platforms.appraisal import Appraisal
 from cloister.attestation.platforms.hardware import check_snp, check_tdx
@@ -23,6 +21,7 @@ def judge_snp(appraisal: Appraisal, policy: EvidencePolicy, raw: RawSnp, report_
     """A SEV-SNP report and what came with it. ``report_data`` is what the caller named. Raises MalformedEvidence."""
     report = SnpReport.parse(raw.report)
     identity = judge_report(appraisal, policy, report, raw.certificates, report_data)
+    check_unsigned(appraisal.checks, raw.unsigned)
     more, not_shown = _check_attached(appraisal, policy, raw, report.report_data, report_data)
     root = named_root(appraisal.anchors(AMD), AMD)
     return RawFinding(root, identity | more, (*_image_of_snp(policy), *not_shown))
@@ -35,8 +34,8 @@ def judge_tdx(appraisal: Appraisal, policy: EvidencePolicy, raw: RawTdx, report_
     identity = judge_quote(appraisal, policy, quote, report_data)
     if raw.ccel is not None:
         check_event_log(appraisal.checks, Ccel.parse(raw.ccel), quote.report)
-    attached = replace(raw, unsigned=raw.unsigned + len(raw.quote) - size)
-    more, not_shown = _check_attached(appraisal, policy, attached, quote.report.report_data, report_data)
+    check_unsigned(appraisal.checks, raw.unsigned + len(raw.quote) - size)
+    more, not_shown = _check_attached(appraisal, policy, raw, quote.report.report_data, report_data)
     root = named_root(appraisal.anchors(INTEL), INTEL)
     return RawFinding(root, identity | more, (*_image_of_tdx(policy), *not_shown))
 
@@ -46,7 +45,7 @@ def judge_report(
 ) -> dict[str, str]:
     """A report under the policy's section ``snp`` and its pins. Returns its claims."""
     if policy.snp is None:  # EvidencePolicy demands the section where it accepts the platform
-        raise _without("snp")
+        raise without("snp")
     pins = policy.snp_pins
     identity = check_snp(appraisal, report, table, policy.snp, report_data, pins.vmpl)
     snp_pins.check_pins(appraisal.checks, report, pins)
@@ -64,7 +63,7 @@ def judge_quote(
     """A quote under the policy's section ``tdx`` and its pins. Returns its claims."""
     section = policy.tdx
     if section is None:
-        raise _without("tdx")
+        raise without("tdx")
     identity = check_tdx(appraisal, quote, section.for_paravisor() if paravisor else section, report_data)
     tdx_pins.check_pins(appraisal.checks, quote.report, bytes.fromhex(identity["fmspc"]), policy.tdx_pins)
     return identity
@@ -78,7 +77,6 @@ def _check_attached(
     Nothing ties a TPM's key to the processor here, so a register that the policy pins fails.
     """
     checks = appraisal.checks
-    check_unsigned(checks, raw.unsigned)
     identity = check_preimage(checks, raw.preimage, report_data) if raw.preimage is not None else {}
     if raw.tpm is None:
         return identity, ()
@@ -111,5 +109,6 @@ def _image_of_tdx(policy: EvidencePolicy) -> tuple[str, ...]:
     return (image,) if 0 in pins.rtmrs else (image, acpi)
 
 
-def _without(section: str) -> PolicyError:
+def without(section: str) -> PolicyError:
+    """The error for a section that ``EvidencePolicy`` demands where it accepts the platform."""
     return PolicyError(f"The policy accepts the platform and has no section {section}.")

@@ -3,12 +3,11 @@
 from cloister.attestation.azure.hcl import TYPE_SNP, HclReport
 from cloister.attestation.azure.policy import check_machine, check_snp_paravisor, check_tdx_paravisor
 from cloister.attestation.azure.verify import claimed_key
-from cloister.attestation.errors import PolicyError
 from cloister.attestation.platforms.appraisal import Appraisal
 from cloister.attestation.platforms.vtpm import check_signed_quote
 from cloister.attestation.policy.evidence_policy import EvidencePolicy
 from cloister.attestation.raw.attachments import check_unsigned
-from cloister.attestation.raw.hardware import judge_quote, judge_report
+from cloister.attestation.raw.hardware import judge_quote, judge_report, without
 from cloister.attestation.raw.kinds import RawHcl
 from cloister.attestation.raw.tpm import RawFinding, check_log, check_pcrs, check_without_quote, registers
 from cloister.attestation.snp.report import SnpReport
@@ -34,13 +33,13 @@ def _check_hcl(
     section, unsigned = policy.azure, raw.unsigned
     if report.report_type == TYPE_SNP:
         if section is None or section.snp is None:
-            raise _without("snp")
+            raise without("azure.snp")
         hardware = SnpReport.parse(report.hardware_report)
         identity = judge_report(appraisal, policy, hardware, None, report.report_data())
         check_snp_paravisor(appraisal.checks, hardware.id_key_digest, hardware.guest_svn, section.snp)
     else:
         if section is None or section.tdx is None or raw.tdx_quote is None:
-            raise _without("tdx")
+            raise without("azure.tdx")
         quote = TdxQuote.parse(raw.tdx_quote)
         identity = judge_quote(appraisal, policy, quote, report.report_data(), paravisor=True)
         unsigned += len(raw.tdx_quote) - size_of(raw.tdx_quote)
@@ -77,7 +76,3 @@ def _image(policy: EvidencePolicy) -> tuple[str, ...]:
         named = ", ".join(map(str, sorted(policy.pcrs)))
         return (f"what the policy pins no register for: it pins PCR {named}",)
     return ("the image that was booted: the registers are authentic, but the policy pins none",)
-
-
-def _without(section: str) -> PolicyError:
-    return PolicyError(f"The policy accepts the platform and has no section azure.{section}.")

@@ -34,7 +34,7 @@ class Register:
 PCR_REGISTERS: Mapping[int, Register] = MappingProxyType(
     {
         0: Register("firmware code", Knows.FIRMWARE),
-        1: Register("firmware configuration", Knows.FIRMWARE),
+        1: Register("the host's configuration of the firmware", Knows.STARTER),
         2: Register("UEFI drivers and option ROMs", Knows.FIRMWARE),
         3: Register("option ROM configuration", Knows.FIRMWARE),
         4: Register("the boot loader or kernel image that was started", Knows.BUILDER),

@@ -95,7 +95,7 @@ class RawTpm:
 class RawFinding:
     """What was found besides the outcomes of the checks.
 
-    root: who vouches for the key or the processor if its signatures are valid; ``none`` if no one does.
+    root: who vouches for the key or the processor, if the checks of ``checks.VOUCHED_BY`` pass; ``none`` if no one can.
     identity: names, fingerprints and values by name.
     not_judged: what no check covers, in sentences.
     """
@@ -260,7 +260,7 @@ def _check_certificate(
     proper = leaf.usages == (TCG_AIK,) or uses == ("digital_signature",)
     checks.record("ak-usage", proper, f"{TCG_AIK} (attestation), or digital_signature alone", ", ".join(uses) or "none")
     checks.equal("ak-key", fingerprint(key), leaf.fingerprint())
-    return anchor.verdict_root if anchor is not None and not checks.failed() else NO_ROOT
+    return anchor.verdict_root if anchor is not None else NO_ROOT
 
 
 def _path(

@@ -17,7 +17,7 @@ class RawVerdict:
     """The result of the vendors' layers. ``genuine`` does not mean that a machine is accepted.
 
     platform: the platform that such evidence comes from.
-    identity_root: who vouches for the machine's identity (``x509/roots.py``); ``none`` unless its signatures are valid.
+    identity_root: who vouches for the machine's identity (``x509/roots.py``); ``none`` unless that is shown.
     at: the time of the appraisal, in UTC.
     policy: SHA-256 of the policy's canonical form.
     checks: every check of the vendors' layers and every pin of the policy, in order.

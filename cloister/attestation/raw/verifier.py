@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from cloister.attestation.azure.hcl import TYPE_SNP, HclReport
-from cloister.attestation.checks import SIGNATURES_OF
+from cloister.attestation.checks import VOUCHED_BY
 from cloister.attestation.collateral.cache import VerificationCache
 from cloister.attestation.collateral.unsigned import skip_unsigned
 from cloister.attestation.collateral.usable import UsableCollateral
@@ -35,6 +35,7 @@ _NOT_SHOWN_OF_LOG = ("whose log it is, and whether it is complete: no one signs 
 _LOG_UNSIGNED = "no quote came with the log, and no one signs a log"
 _FOR_WHOM = "for whom it was made: a session or a receipt, its nonce and its keys"
 _FOR_WHOM_BESIDES = "for whom it was made, besides the data that you named: a session or a receipt, and its keys"
+_BINDINGS = {RawPlatform.SEV_SNP: "snp-report-data", RawPlatform.TDX: "tdx-report-data"}
 _MACHINE = "the boot configuration, the agent and the manifest of the machine"
 
 
@@ -90,12 +91,12 @@ def verify_raw(
     skip_unsigned(usable)
     verdict = RawVerdict(
         platform,
-        appraisal.shown_root(found.root, SIGNATURES_OF.get(platform, ())),
+        appraisal.shown_root(found.root, VOUCHED_BY[platform]),
         at,
         policy.digest(),
         checks.finish(),
         found.identity,
-        (_FOR_WHOM if report_data is None else _FOR_WHOM_BESIDES, _MACHINE, *found.not_judged),
+        (_for_whom(checks, platform, report_data), _MACHINE, *found.not_judged),
         judged_of(raw),
         events,
         usable.skipped,
@@ -125,6 +126,12 @@ def _platform_and_checks(raw: Raw, report: HclReport | None) -> tuple[RawPlatfor
         raise MalformedEvidence("HCL report", 0, "is of a TDX machine and needs its TDX quote")
     own = ("azure-mrtd", "azure-mrseam", "azure-rtmrs", "azure-machine")
     return RawPlatform.AZURE_TDX, (*RAW_TDX_NAMES, UNSIGNED, *own, *quote)
+
+
+def _for_whom(checks: Recorder, platform: RawPlatform, report_data: bytes | None) -> str:
+    """What is not known of the purpose: less if the data that the caller named were compared."""
+    binding = _BINDINGS.get(platform, "quote-binding")
+    return _FOR_WHOM_BESIDES if report_data is not None and checks.all_passed((binding,)) else _FOR_WHOM
 
 
 def _reject_log_alone(checks: Recorder, policy: EvidencePolicy, raw: RawLog, shown: Mapping[str, str]) -> None:

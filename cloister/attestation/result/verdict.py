@@ -73,8 +73,8 @@ class Verdict:
     """The attestation result (RFC 9334): one piece of evidence appraised under one policy.
 
     platform: the platform that the evidence names.
-    identity_root: who vouches for the machine's identity (``x509/roots.py``); ``none`` unless its signatures are valid,
-        ``simulated`` for anchors of a test kit.
+    identity_root: who vouches for the machine's identity (``x509/roots.py``); ``none`` unless that is shown
+        (``checks.VOUCHED_BY``), ``simulated`` for anchors of a test kit.
     confidential: it is shown that only the image can read the machine's memory; false whenever a check failed.
     at: the time of the appraisal, in UTC.
     policy: SHA-256 of the policy's canonical form.
@@ -236,9 +236,9 @@ class Recorder:
         self._add(name, _NOT_APPLICABLE, "", found, reason)
 
     def all_passed(self, names: Sequence[str]) -> bool:
-        """Whether every check of ``names`` was made and passed."""
-        made = map(self._checks.get, names)
-        return all(check is not None and check.outcome is _PASSED for check in made)
+        """Whether every check of ``names`` was made and passed; false without one."""
+        made = [self._checks.get(name) for name in names]
+        return bool(made) and all(check is not None and check.outcome is _PASSED for check in made)
 
     def failed(self) -> tuple[str, ...]:
         """The names of the checks that have failed so far."""

@@ -155,8 +155,8 @@ SNP_CHECKS: Mapping[str, CheckInfo] = MappingProxyType(
 SNP_IMAGE_NAMES = ("snp-host-data", "snp-launch-digest")
 """The checks that identify boot configuration and image where there is no vTPM."""
 
-SNP_SIGNATURES = ("snp-chain", "snp-signature")
-"""The checks by which AMD vouches for a report."""
+SNP_VOUCHED_BY = ("snp-chain", "snp-signature")
+"""The checks that show that AMD vouches for a report."""
 
 SNP_NAMES = tuple(name for name in SNP_CHECKS if name not in SNP_IMAGE_NAMES)
 """The checks of every report."""

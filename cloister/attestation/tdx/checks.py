@@ -29,7 +29,7 @@ _STARTED_BY = compare(FailureKind.IDENTITY, "this value", "the team that starts 
 _TCB_INFO = missing("Intel's TCB info for the platform, with its issuers", [TCB_INFO, CERTIFICATE])
 _QE_IDENTITY = missing("Intel's identity of the quoting enclave, with its issuers", [QE_IDENTITY, CERTIFICATE])
 UNSIGNED_TCB_INFO = missing("the TCB info as Intel signed it", [TCB_INFO])
-"""For a TCB info that Intel did not sign: it is there, and so are certificates of its issuers."""
+"""For a TCB info that no certificate at hand signed, though there are certificates of its issuers."""
 
 UNSIGNED_QE_IDENTITY = missing("the identity of the quoting enclave as Intel signed it", [QE_IDENTITY])
 """The same for a QE identity."""
@@ -151,8 +151,17 @@ _IMAGE = {
 TDX_CHECKS: Mapping[str, CheckInfo] = MappingProxyType({**_QUOTE, **_IMAGE})
 """All checks of this folder by name, in the order of a verdict."""
 
-TDX_SIGNATURES = ("tdx-pck-path", "tdx-qe-report-signature", "tdx-attestation-key", "tdx-quote-signature")
-"""The checks by which Intel vouches for a quote."""
+TDX_VOUCHED_BY = (
+    "tdx-pck-path",
+    "tdx-qe-report-signature",
+    "tdx-qe-identity",
+    "tdx-quoting-enclave",
+    "tdx-attestation-key",
+    "tdx-quote-signature",
+)
+"""The checks that show that Intel vouches for a quote. A platform's key signs the reports of other enclaves, too, and
+what such an enclave signs is worth nothing: only the published identity tells Intel's own from them.
+"""
 
 TDX_NAMES = tuple(_QUOTE)
 """The checks of every quote: what ``verify.check_quote`` records."""

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from cloister.attestation.binding import SessionBinding
-from cloister.attestation.collateral_source import CERTIFICATE, CRL, InMemory
+from cloister.attestation.collateral_source import CERTIFICATE, CRL, QE_IDENTITY, InMemory
 from cloister.attestation.first_policy.from_raw import policy_from_raw
+from cloister.attestation.first_policy.strict import explain
 from cloister.attestation.policy.either import parse_policy
 from cloister.attestation.policy.evidence_policy import EvidencePolicy, RawPlatform
 from cloister.attestation.raw.verifier import Raw, RawHcl, RawSnp, RawTdx, verify_raw
@@ -26,6 +27,7 @@ from cloister.attestation.testkit import (
 )
 from cloister.attestation.x509.roots import VENDORS, Anchor
 from cloister.errors import ProofError
+from tests.attestation.anchors import as_vendors
 from tests.attestation.flips import flipped
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -209,9 +211,23 @@ def test_statement_that_intel_did_not_sign_makes_no_policy(kind: str, check: str
     forged = statement[:at] + digit + statement[at + 1 :]
     with pytest.raises(ProofError, match="no available key of Intel's signed it") as caught:
         td().make(collateral=InMemory({**given, kind: (forged,)}))
-    assert caught.value.hint is not None
+    assert caught.value.hint == "Intel's service has it: pass --fetch, and leave out the copy that you have."
     alone = InMemory({**given, kind: (forged,), CERTIFICATE: ()})  # without its issuers no one can say who signed it
     assert check in td().make(collateral=alone)[2]
+
+
+def test_policy_from_a_quote_of_an_unidentified_enclave_says_what_that_means() -> None:
+    """Its first policy may have the values of a forger, who left Intel's identity out."""
+    forged = INTEL.quote(Td(intel=INTEL).report(bytes(64)), qe_report={"mr_signer": b"\xee" * 32})
+    with pytest.raises(ProofError, match="The quoting enclave"):
+        td().make(raw=RawTdx(forged))
+    given = {kind: found for kind, found in INTEL.collateral().contents.items() if kind != QE_IDENTITY}
+    _, _, verdict = policy_from_raw(
+        RawTdx(forged), at=AT, collateral=InMemory(given), roots=as_vendors([INTEL.anchor()])
+    )
+    assert [check.name for check in verdict.failures] == ["tdx-qe-identity"]
+    assert "may have invented every value above" in explain(verdict.failures[0])
+    assert verdict.identity_root == "none"
 
 
 def test_error_for_a_missing_certificate_says_only_that() -> None:

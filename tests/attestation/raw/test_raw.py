@@ -39,6 +39,7 @@ from cloister.attestation.tpm import structures
 from cloister.attestation.tpm.eventlog import EventLog
 from cloister.attestation.x509.roots import VENDORS, Anchor
 from cloister.protocol import schema
+from tests.attestation.anchors import as_vendors
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 BINDING = SessionBinding(b"n" * 32, b"t" * 32, b"h" * 32)
@@ -334,6 +335,28 @@ def test_bytes_that_no_one_signed_are_counted() -> None:
     found = judged(filled, policy, roots=(TD.intel.anchor(),), collateral=TD.intel.collateral())
     (check,) = (check for check in found.checks if check.name == "unsigned-bytes")
     assert check.found == f"{8000 - found.judged[0].size} bytes"
+
+
+def test_vendor_of_a_tpm_is_named_if_its_certificate_leads_there() -> None:
+    """Whatever else is wrong; a verdict that has failed is not genuine."""
+    found = judged(quote(), report_data=b"another nonce")
+    assert (failed(found), found.genuine, found.identity_root) == (["quote-binding"], False, "simulated")
+    roots = as_vendors(GCP.roots())
+    assert judged(quote(), roots=roots, report_data=b"another nonce").identity_root == "google-vtpm"
+    without_list = judged(beside(), evidence_policy(SNP.policy()), roots=(SNP.processor.amd.anchor(), *roots))
+    assert failed(without_list) == ["snp-crl"]
+    for one in (found, without_list):
+        assert not any("no certificate of a known vendor" in said for said in one.not_judged)
+    assert judged(with_quote(signature=GCP.tpm.sign(b"other")), roots=roots).identity_root == "none"
+
+
+def test_data_that_was_not_compared_is_not_said_to_be_known() -> None:
+    besides = "besides the data that you named"
+    log = RawLog(encode_event_log(BOOT_EVENTS), is_ccel=False)
+    compared = structures.Attest.parse(quote().quote.attest).extra_data
+    assert any(besides in said for said in judged(quote(), report_data=compared).not_judged)
+    for one in (judged(log, report_data=b"x"), judged(quote(), evidence_policy(SNP.policy()), report_data=b"x")):
+        assert not any(besides in said for said in one.not_judged)
 
 
 def beside(report: bytes | None = None, tpm: RawTpm | None = None) -> RawSnp:

@@ -6,9 +6,12 @@ from datetime import UTC, datetime
 
 import pytest
 
+from cloister.attestation.azure.policy import AzurePolicy, AzureSnpPolicy, AzureTdxPolicy
 from cloister.attestation.binding import SessionBinding
-from cloister.attestation.collateral_source import CRL, InMemory
-from cloister.attestation.policy.evidence_policy import EvidencePolicy
+from cloister.attestation.checks import CHECKS, CHECKS_OF, VOUCHED_BY
+from cloister.attestation.collateral_source import CRL, QE_IDENTITY, InMemory
+from cloister.attestation.evidence import Platform
+from cloister.attestation.policy.evidence_policy import EvidencePolicy, RawPlatform
 from cloister.attestation.raw.kinds import Raw, RawHcl, RawSnp, RawTdx
 from cloister.attestation.raw.verifier import verify_raw
 from cloister.attestation.testkit import AzureSnpMachine, AzureTdxMachine, SnpMachine, Td
@@ -106,3 +109,30 @@ def test_paravisor_is_not_named_if_the_hardware_does_not_vouch_for_its_claims(na
     place = raw.report.index(b'"secure-boot":true')
     claims = raw.report[: place + 14] + b"null" + raw.report[place + 18 :]
     assert MACHINES[name].root(dataclasses.replace(raw, report=claims)) == "none"
+
+
+def test_paravisor_that_the_policy_does_not_know_is_not_named() -> None:
+    """Anyone can have a processor sign the claims of a paravisor of their own."""
+    snp, td = MACHINES["microsoft-paravisor on SEV-SNP"], MACHINES["microsoft-paravisor on TDX"]
+    other = (
+        AzurePolicy(snp=AzureSnpPolicy((b"\x55" * 48,), 0)),
+        AzurePolicy(tdx=AzureTdxPolicy((b"m" * 48,), (b"s" * 48,))),
+    )
+    for machine, azure in zip((snp, td), other, strict=True):
+        policy = dataclasses.replace(machine.policy, azure=azure)
+        assert dataclasses.replace(machine, policy=policy).root(machine.raw) == "none"
+
+
+def test_intel_is_not_named_for_another_enclave_of_its_platform() -> None:
+    """The platform's key signs the report of every enclave that may be provisioned."""
+    machine = MACHINES["intel"]
+    report = TD.report(bytes(64))
+    assert machine.root(RawTdx(TD.intel.quote(report, qe_report={"mr_signer": b"\xee" * 32}))) == "none"
+    unknown = InMemory({kind: found for kind, found in machine.collateral.contents.items() if kind != QE_IDENTITY})
+    assert dataclasses.replace(machine, collateral=unknown).root(machine.raw) == "none"
+
+
+def test_every_platform_has_checks_that_vouch_for_its_root() -> None:
+    assert {*VOUCHED_BY} == {*RawPlatform, *Platform}
+    assert all(set(names) <= set(CHECKS) for names in VOUCHED_BY.values())
+    assert all(set(VOUCHED_BY[platform]) <= set(CHECKS_OF[platform]) for platform in Platform)

@@ -66,5 +66,5 @@ def add(parts: Parts, data: bytes, source: EvidenceFile) -> None:
 
 
 def _is_json(data: bytes) -> bool:
-    """Whether it looks like a JSON object. One of 256 bare signatures begins with the same byte, but is no text."""
+    """Whether it looks like a JSON object. One of 256 bare signatures begins with the same byte, but is not text."""
     return data.lstrip()[:1] == b"{" and _CONTROLS.search(data) is None
