@@ -1,11 +1,12 @@
 """The command ``cloister``."""
 
 import contextlib
+import difflib
 import inspect
 import re
 import shlex
 import sys
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from importlib.metadata import version
 from typing import Any
 
@@ -27,20 +28,34 @@ _OPTIONS = (
 """Those of Invoke's options that mean something for a party."""
 
 
+_HELP = "`cloister --help` shows all verbs, `cloister --help VERB` explains one."
+_UNKNOWN = re.compile(r"No idea what (['\"])(.*)\1 is!", re.DOTALL)
+
+
 @contextlib.contextmanager
-def _usage_errors(words: Sequence[str]) -> Generator[None, None, None]:
+def _usage_errors(words: Sequence[str], verbs: Collection | None) -> Generator[None, None, None]:
     """Turn Invoke's error about the ``words`` of a command line into a message with a hint, and exit code 2."""
     try:
         yield
     except ParseError as error:
-        verb = getattr(error.context, "name", None)
+        context = error.context
+        verb = getattr(context, "name", None)
         hint = f"`cloister {verb} --help` lists its options." if verb else "`cloister --list` lists all verbs."
         said = _in_words(str(error), verb)
-        if verb and (option := _unknown_option(words, error.context)) is not None:
+        if context and verb and (option := _unknown_option(words, context)) is not None:
             # Invoke takes an unknown option for the value of the verb's first argument.
             said = f"{verb} has no option {option}."
+            hint = f"{_similar(option, context.flags)}{hint}"
+        elif not verb and (unknown := _UNKNOWN.fullmatch(str(error))) is not None:
+            hint = _HELP if unknown[2] == "help" else f"{_similar(unknown[2], verbs.task_names if verbs else ())}{hint}"
         outcome.report(InputError(said, hint=hint))
         raise Exit(code=InputError.exit_code) from error
+
+
+def _similar(word: str, known: Iterable[str]) -> str:
+    """A question about the most similar of the ``known`` words, for the beginning of a hint; empty without one."""
+    found = difflib.get_close_matches(word, known, 1)
+    return f"Did you mean `{found[0]}`? " if found else ""
 
 
 def _unknown_option(words: Sequence[str], context: Any) -> str | None:
@@ -52,7 +67,7 @@ def _unknown_option(words: Sequence[str], context: Any) -> str | None:
 
 def _in_words(said: str, verb: str | None) -> str:
     """What a message of Invoke's parser says, in the words of a party."""
-    if (unknown := re.fullmatch(r"No idea what (['\"])(.*)\1 is!", said, re.DOTALL)) is not None:
+    if (unknown := _UNKNOWN.fullmatch(said)) is not None:
         word = unknown[2]
         if word.startswith("-"):
             return f"{verb or 'The command'} has no option {word}."
@@ -77,11 +92,11 @@ class _Command(Program):
             raise
 
     def parse_core(self, argv: list[str] | None) -> None:
-        with _usage_errors(argv or ()):
+        with _usage_errors(argv or (), self.namespace):
             super().parse_core(argv)
 
     def parse_tasks(self) -> None:
-        with _usage_errors(self.argv):
+        with _usage_errors(self.argv, self.namespace):
             super().parse_tasks()
 
     def print_help(self) -> None:
@@ -105,7 +120,7 @@ class _Command(Program):
         if self.args.complete.value and self._at_a_value(self.core.remainder):
             # No candidates: the shell offers file names. Invoke would offer verbs, also after a verb.
             raise Exit
-        with _usage_errors(self.argv):
+        with _usage_errors(self.argv, self.namespace):
             super().parse_cleanup()
 
     def _at_a_value(self, typed: str) -> bool:

@@ -40,6 +40,30 @@ def test_package_runs_as_the_command() -> None:
 
 
 @pytest.mark.parametrize(
+    ("words", "said", "hint"),
+    [
+        ("attst", "There is no verb 'attst'.", "Did you mean `cloister attest`? "),
+        ("keys --outptu a.pem", "keys has no option --outptu.", "Did you mean `--output`? "),
+        (
+            "keys --nothing-like-it",
+            "keys has no option --nothing-like-it.",
+            "`cloister keys --help` lists its options.",
+        ),
+        ("help", "There is no verb 'help'.", "`cloister --help` shows all verbs, `cloister --help VERB` explains one."),
+    ],
+)
+def test_unknown_word_gets_the_most_similar_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: str, said: str, hint: str
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["cloister", *words.split()])
+    with pytest.raises(SystemExit) as ended:
+        program.run(collection())
+    printed = capsys.readouterr()
+    assert (ended.value.code, printed.out) == (2, "")
+    assert printed.err.startswith(f"Error: {said}\n{hint}")
+
+
+@pytest.mark.parametrize(
     ("module", "wanted"),
     [
         ("cloister", "invoke.program"),
