@@ -65,7 +65,7 @@ def require_libraries(
     wanted = dict.fromkeys(_searched(program.needed, musl=musl), "")  # by which library
     known: set[str] = set()
     for _ in range(_GENERATIONS if read is not None else 1):
-        found = root.named([name for name in wanted if name not in known], MOUNT_POINTS)
+        found = root.named([name for name in wanted if name not in known], MOUNT_POINTS, _MAX_COPIES + 1)
         libraries = {} if read is None else _libraries(root, process, found, read, most=_MAX_LIBRARIES - len(known))
         sonames = {soname for library in libraries.values() for soname in library.sonames}
         if missing := [name for name, paths in found.items() if not paths and name not in sonames]:
@@ -89,7 +89,7 @@ def _libraries(
     """The libraries at these paths by name. One that cannot be read, or is for another processor, is passed over."""
     places: dict[tuple[int, int], tuple[Place, list[str]]] = {}
     for name, paths in list(found.items())[: max(most, 0)]:
-        targets = [root.find(path) for path in paths[: _MAX_COPIES + 1]]
+        targets = [root.find(path) for path in paths]
         files = {one.source: one for one in targets if one is not None and one.source is not None}
         for source, place in files.items() if len(files) <= _MAX_COPIES else ():
             places.setdefault(source, (place, []))[1].append(name)

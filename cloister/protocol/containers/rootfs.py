@@ -201,15 +201,17 @@ class RootFilesystem:
                 yield at
             pending += [(f"{at}/{name}", child) for name, child in (node.children or {}).items()]
 
-    def named(self, wanted: Iterable[str], without: Sequence[str]) -> dict[str, list[str]]:
-        """The paths of everything but folders that has one of these names, outside of the folders ``without``."""
+    def named(self, wanted: Iterable[str], without: Sequence[str], most: int) -> dict[str, list[str]]:
+        """The paths of everything but folders that has one of these names, outside of the folders ``without``: at most
+        ``most`` of each name.
+        """
         found: dict[str, list[str]] = {name: [] for name in wanted}
         pending = [("", self._root)] if found else []
         while pending:
             at, node = pending.pop()
             for name, child in (node.children or {}).items():
                 if child.children is None:
-                    if name in found:
+                    if name in found and len(found[name]) < most:
                         found[name].append(_join(at, name))
                 elif (path := _join(at, name)) not in without:
                     pending.append((path, child))
