@@ -1,17 +1,20 @@
 """Runs another program and waits for it; every part of Cloister does it through here."""
 
+import contextlib
 import os
 import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 
 from cloister.errors import CloisterError
 
 _TAIL_LINES = 12
 _STDERR = 2
+_PIECE = 1 << 20
 
 
 class ProcessError(CloisterError):
@@ -49,16 +52,19 @@ def run(
     output = subprocess.PIPE if capture else None
     given = subprocess.PIPE if input is not None else subprocess.DEVNULL if capture else None
     try:
-        with subprocess.Popen(
-            words,
-            cwd=cwd,
-            env=env,
-            stdin=given,
-            stdout=_STDERR if to_stderr and not capture else output,
-            stderr=output,
-            umask=umask,
-            process_group=0 if children else None,
-        ) as started:
+        with (
+            _starting(words),
+            subprocess.Popen(
+                words,
+                cwd=cwd,
+                env=env,
+                stdin=given,
+                stdout=_STDERR if to_stderr and not capture else output,
+                stderr=output,
+                umask=umask,
+                process_group=0 if children else None,
+            ) as started,
+        ):
             try:
                 out, err = started.communicate(input, timeout)
             except BaseException:
@@ -67,6 +73,45 @@ def run(
                 else:
                     started.kill()
                 raise
+    except subprocess.TimeoutExpired as error:
+        raise ProcessError(f"{Path(words[0]).name} did not end within {timeout:.0f} seconds.") from error
+    if check and started.returncode != 0:
+        raise _failed(words, started.returncode, (out or b"") + (err or b""))
+    return subprocess.CompletedProcess(words, started.returncode, out, err)
+
+
+def run_filter(argv: Sequence[str | os.PathLike[str]], data: bytes, *, most: int) -> bytes:
+    """What ``argv`` makes of ``data`` on its standard output, without an environment.
+
+    Raises ProcessError as ``run`` does, and for more than ``most`` bytes: the program is then killed.
+    """
+    words = [os.fspath(word) for word in argv]
+    made = bytearray()
+    with tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as given:
+        given.write(data)
+        given.seek(0)
+        with (
+            _starting(words),
+            subprocess.Popen(
+                words, cwd="/", env={"LC_ALL": "C"}, stdin=given, stdout=subprocess.PIPE, stderr=said
+            ) as started,
+        ):
+            while started.stdout is not None and (piece := os.read(started.stdout.fileno(), _PIECE)):
+                made += piece
+                if len(made) > most:
+                    started.kill()
+                    raise ProcessError(f"{Path(words[0]).name} wrote more than {most} bytes.")
+        said.seek(0)
+        if started.returncode != 0:
+            raise _failed(words, started.returncode, said.read())
+    return bytes(made)
+
+
+@contextlib.contextmanager
+def _starting(words: Sequence[str]) -> Generator[None, None, None]:
+    """Turn the error of a program that cannot be started into a ProcessError."""
+    try:
+        yield
     except FileNotFoundError as error:
         raise ProcessError(
             f"{words[0]} could not be started: {error.strerror}.", hint="Install it, or add its folder to PATH."
@@ -76,10 +121,8 @@ def run(
             f"{words[0]} could not be started: {error.strerror or error}.",
             hint=f"Check that it is a program that you may run: ls -l {shlex.quote(words[0])}",
         ) from error
-    except subprocess.TimeoutExpired as error:
-        raise ProcessError(f"{Path(words[0]).name} did not end within {timeout:.0f} seconds.") from error
-    if check and started.returncode != 0:
-        said = (out or b"") + (err or b"")
-        tail = said.decode("utf-8", "replace").strip().splitlines()[-_TAIL_LINES:]
-        raise ProcessError("\n".join([f"{Path(words[0]).name} ended with status {started.returncode}.", *tail]))
-    return subprocess.CompletedProcess(words, started.returncode, out, err)
+
+
+def _failed(words: Sequence[str], status: int, said: bytes) -> ProcessError:
+    tail = said.decode("utf-8", "replace").strip().splitlines()[-_TAIL_LINES:]
+    return ProcessError("\n".join([f"{Path(words[0]).name} ended with status {status}.", *tail]))

@@ -18,8 +18,12 @@ from typing import TypeAlias
 from image.debian.deb822 import stanzas
 from image.errors import ImageError
 
-Unxz: TypeAlias = Callable[[bytes], bytes]
-"""Decompresses the contents of an .xz file. Raises LZMAError for a damaged one."""
+Unxz: TypeAlias = Callable[[bytes, int], bytes]
+"""Decompresses the contents of an .xz file to at most so many bytes. Raises LZMAError for a damaged one, and for more.
+"""
+
+_LARGEST = {"data.tar": 4 << 30, "control.tar": 64 << 20}
+"""Bytes of a tar, which is in memory while it is read: the lock of someone else may name any package."""
 
 _MAGIC = b"!<arch>\n"
 _HEADER = 60
@@ -49,17 +53,34 @@ def _member(path: Path, prefix: str) -> tuple[str, bytes]:
     raise ImageError(f"{path.name} is not a Debian package: {prefix}* is missing.")
 
 
+_PIECE = 1 << 20
 _DAMAGED = (lzma.LZMAError, OSError, EOFError, zlib.error, tarfile.TarError)
 
 
-def _open_tar(path: Path, prefix: str, unxz: Unxz = lzma.decompress) -> tarfile.TarFile:
+def unxz(data: bytes, most: int) -> bytes:
+    """An ``Unxz`` with Python's liblzma."""
+    with lzma.open(io.BytesIO(data)) as stream:
+        return _limited(stream, most)
+
+
+def _limited(stream: io.BufferedIOBase, most: int) -> bytes:
+    made = bytearray()
+    while piece := stream.read(_PIECE):
+        made += piece
+        if len(made) > most:
+            raise lzma.LZMAError(f"it has more than {most} bytes, unpacked")
+    return bytes(made)
+
+
+def _open_tar(path: Path, prefix: str, decompress: Unxz = unxz) -> tarfile.TarFile:
     name, content = _member(path, prefix)
     kind = name.rpartition(".")[2]
     try:
         if kind == "xz":
-            content = unxz(content)
+            content = decompress(content, _LARGEST[prefix])
         elif kind == "gz":
-            content = gzip.decompress(content)
+            with gzip.open(io.BytesIO(content)) as stream:
+                content = _limited(stream, _LARGEST[prefix])
         elif kind != "tar":
             raise _unsupported(path, name)
         return tarfile.open(fileobj=io.BytesIO(content), mode="r:", encoding="utf-8")
@@ -67,9 +88,9 @@ def _open_tar(path: Path, prefix: str, unxz: Unxz = lzma.decompress) -> tarfile.
         raise ImageError(f"{path.name} is damaged: cannot read {name} ({error}).") from error
 
 
-def open_data(path: Path, unxz: Unxz = lzma.decompress) -> tarfile.TarFile:
+def open_data(path: Path, decompress: Unxz = unxz) -> tarfile.TarFile:
     """The tar with the files of the package, in memory; member names begin with ``./``."""
-    return _open_tar(path, "data.tar", unxz)
+    return _open_tar(path, "data.tar", decompress)
 
 
 def _control_files(path: Path) -> dict[str, bytes]:

@@ -44,7 +44,7 @@ class ExtractedKernel:
     modules: tuple[tuple[Module, ...], ...]
 
 
-def extract(package: Path, wanted: Iterable[Iterable[str]], unxz: Unxz = lzma.decompress) -> ExtractedKernel:
+def extract(package: Path, wanted: Iterable[Iterable[str]], unxz: Unxz = deb.unxz) -> ExtractedKernel:
     """The kernel of ``package``, and the modules of every list in ``wanted`` with their dependencies, in loading order.
 
     Raises ImageError for a module that is neither in the package nor built into the kernel.

@@ -3,9 +3,9 @@
 import lzma
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
-from cloister.process import ProcessError, run
+from cloister.process import ProcessError, run_filter
+from image.debian import deb
 
 _SMALL = 1 << 20
 """Bytes for which starting a program takes longer than it saves."""
@@ -17,12 +17,12 @@ class Xz:
 
     tool: Callable[[str], list[str]]
 
-    def __call__(self, data: bytes) -> bytes:
-        """Raises LZMAError for damaged data."""
+    def __call__(self, data: bytes, most: int) -> bytes:
+        """Raises LZMAError for damaged data, and for more than ``most`` bytes."""
         if len(data) < _SMALL:
-            return lzma.decompress(data)
+            return deb.unxz(data, most)
         words = [*self.tool("zstd"), "--decompress", "--format=xz", "--stdout", "--quiet", "-"]
         try:
-            return run(words, cwd=Path("/"), env={"LC_ALL": "C"}, input=data).stdout
+            return run_filter(words, data, most=most)
         except ProcessError as error:
             raise lzma.LZMAError(error.message.splitlines()[-1]) from error

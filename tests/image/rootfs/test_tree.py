@@ -2,13 +2,13 @@
 
 import hashlib
 import io
-import lzma
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from image.debian import deb
 from image.errors import ImageError
 from image.rootfs.packages import unpack
 from image.rootfs.tree import Tree, TreeEntry, Unwanted
@@ -23,7 +23,7 @@ def unpacked(tmp_path: Path, entries: dict[str, tuple[int, TreeEntry]], drop: li
 
 def unpacked_packages(packages: dict[str, Path], unwanted: Unwanted) -> Tree:
     with Workers(2) as workers:
-        return unpack(packages, unwanted=unwanted, workers=workers, unxz=lzma.decompress)
+        return unpack(packages, unwanted=unwanted, workers=workers, unxz=deb.unxz)
 
 
 def archived(tree: Tree) -> bytes:
