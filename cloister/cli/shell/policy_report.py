@@ -116,10 +116,7 @@ def _print_values(started: "FirstPolicy") -> None:
         print(f"    meaning       {one.meaning}")
         print(f"    known by      {one.provided_by}")
     if started.rejected:
-        print(
-            "\nThe policy keeps its strict values, and the evidence fails them. Your policy rejects it until you change"
-        )
-        print("the file:")
+        print("\nThe policy keeps its strict values, and rejects this evidence until each of these is settled:")
     for sentence in started.rejected:
         print(f"\n  {sentence}")
     print()
