@@ -81,13 +81,14 @@ def run(
 
 
 def run_filter(argv: Sequence[str | os.PathLike[str]], data: bytes, *, most: int) -> bytes:
-    """What ``argv`` makes of ``data`` on its standard output, without an environment.
+    """What ``argv`` writes to its standard output for ``data`` on its input. Its environment has LC_ALL alone.
 
     Raises ProcessError as ``run`` does, and for more than ``most`` bytes: the program is then killed.
     """
     words = [os.fspath(word) for word in argv]
     made = bytearray()
-    with tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as given:
+    # In memory, so that a full disk does not matter; only messages are in a file.
+    with tempfile.TemporaryFile() as said, os.fdopen(os.memfd_create("input"), "w+b") as given:
         given.write(data)
         given.seek(0)
         with (
