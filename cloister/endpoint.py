@@ -115,8 +115,9 @@ def probe(address: Address, *, timeout: float = 10.0) -> Endpoint:
             plain.settimeout(max(0.001, deadline - time.monotonic()))
             with _any_certificate().wrap_socket(plain) as secure:
                 certificate = secure.getpeercert(binary_form=True)
-        except ssl.SSLEOFError as error:
-            # A machine that is stopping or starting does this, seen through a forwarded port.
+        except (ssl.SSLEOFError, ssl.SSLZeroReturnError) as error:
+            # A machine that is stopping or starting does this, seen through a forwarded port. Which of the two it is
+            # depends on the version of OpenSSL.
             raise _unreachable(address, "the connection was closed") from error
         except ssl.SSLError as error:
             raise ProofError(

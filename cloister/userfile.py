@@ -108,8 +108,11 @@ def read(path: Path, limit: int) -> bytes:
 def destination(path: Path) -> Path:
     """The path to which a new file is renamed in order to replace ``path``: the target, if ``path`` is a link.
 
-    Raises OSError if that would replace a pipe or a device, and for a link to an open file that was removed.
+    Raises OSError if that would replace a pipe or a device, for a path without a name, such as ``.``, and for a link to
+    an open file that was removed.
     """
+    if not path.name:
+        raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     check(path)
     if not path.is_symlink():
         return path

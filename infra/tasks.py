@@ -265,7 +265,7 @@ def members(c: Any, stack: str = "", json: bool = False) -> None:
 
 @verb(
     help={"relock": "if no mirror has a locked package of the host tools any more, write a new lock under out/"},
-    interrupted="Run `setup` again to continue.",
+    interrupted="Run the same command again: finished steps are not repeated.",
     example="invoke setup",
 )
 def setup(c: Any, relock: bool = False) -> None:

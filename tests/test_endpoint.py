@@ -105,6 +105,18 @@ def test_invalid_certificate_ends_the_probe_with_a_proof_error(tmp_path):
             thread.join()
 
 
+@pytest.mark.parametrize("error", [ssl.SSLEOFError, ssl.SSLZeroReturnError, ConnectionResetError])
+def test_connection_that_closes_in_the_handshake_shows_nothing(monkeypatch, error):
+    """A machine that is starting does that; OpenSSL 3.0 and 3.2 name it differently."""
+
+    def closes(*_: object, **__: object) -> None:
+        raise error(8, "closed")
+
+    monkeypatch.setattr(ssl.SSLContext, "wrap_socket", closes)
+    with socket.create_server(("127.0.0.1", 0)) as server, pytest.raises(UnreachableError):
+        endpoint.probe(endpoint.Address("127.0.0.1", server.getsockname()[1]))
+
+
 def test_the_whole_probe_has_one_deadline(monkeypatch):
     """Silent addresses, each with its own timeout, and one that sends a byte now and then."""
     waited: list[float] = []

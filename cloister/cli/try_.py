@@ -39,8 +39,8 @@ def set_checkout(root: Callable[[str, str], Path]) -> None:
     help={
         "file": "the manifest as its author writes it, YAML or JSON",
         "data": "NAME=PATH: harmless data, a file or a folder, in place of the dataset NAME; may be repeated",
-        "root": "file from `invoke image.export`, or the folder of an image's root file system (default in a checkout: "
-        "that of the image in out/image/base)",
+        "root": "file from `invoke image.export`, or the folder of an image's root file system (default: with invoke "
+        "in a checkout, that of the image in out/image/base)",
         "image": "instead of --root, in a checkout: flavor, or the folder of a built image",
         "recipe": "instead of --root, in a checkout: the path of a recipe of your own, whose image is built",
         "unpack": "write the results into this folder, if a machine would hand them out",

@@ -83,6 +83,10 @@ def test_rejection_ends_the_computation_for_everyone(cloister, machine, folder):
 def test_approver_of_files_reads_them_first_and_proves_them_afterwards(cloister, machine, folder):
     waiting(cloister, machine, "{by: [hospital-2], sees: files}")
 
+    # What cannot be unpacked is told before the result is fetched, which can be done once.
+    (folder / "file").write_text("")
+    early = cloister("result", *as_party("hospital-2"), "--wait", "--output", "preview.zip", "--unpack", "file/out")
+    assert (early.code, "Nothing was fetched" in early.err) == (2, True)
     preview = cloister("result", *as_party("hospital-2"), "--wait", "--output", "preview.zip", "--unpack", "out")
     assert preview.code == 0, preview.err
     assert "Preview: the result was released to you before the others." in preview.out

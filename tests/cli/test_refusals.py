@@ -158,6 +158,10 @@ def test_policy_and_an_output_are_not_overwritten(cloister, machine, folder):
 
     refused(cloister("result", *party("lab")), 2, "results.zip exists")
     refused(cloister("keys", "--output", "lab.pem"), 2, "never overwritten")
+    for words in (("keys", "--output"), ("result", *party("lab"), "--output"), ("events", *party("lab"), "--save")):
+        for name in (".", "/"):
+            assert "folder" in (done := cloister(*words, name)).err or "Is a directory" in done.err
+            assert done.code == 2
     (folder / "mine").mkdir()
     refused(cloister("keys", "--output", "mine"), 2, "mine is a folder", "Name a new file in it: mine/NAME")
     refused(cloister("result", *party("lab"), "--output", "mine"), 2, "mine is a folder")

@@ -22,7 +22,8 @@ Every party, once
 Algorithm provider
   {p} lock requirements.txt                          exact versions of what the algorithm needs
   {p} bundle requirements.lock                       pack them
-  {p} try computation.yaml --data h1=mock.csv        run it here on harmless data
+  {p} try computation.yaml --data h1=mock.csv --root root.tar.gz
+  {s}                                                run it here on harmless data, in the platform team's image
   {p} upload-algorithm train.py --manifest computation.json
 
 Dataset provider

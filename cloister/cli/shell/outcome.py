@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import logging
+import os
 import re
 import sys
 import traceback
@@ -30,6 +31,8 @@ def exit_codes(interrupted: str) -> Generator[None, None, None]:
     """
     try:
         yield
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except CloisterError as error:
         report(error)
         raise Exit(code=error.exit_code) from error
@@ -37,8 +40,7 @@ def exit_codes(interrupted: str) -> Generator[None, None, None]:
         print(_spoken(f"\nInterrupted. {str(error) or interrupted}".rstrip()), file=sys.stderr)
         raise Exit(code=INTERRUPTED) from error
     except BrokenPipeError as error:
-        # The reader of our output has closed it: nothing more may be written there, not even at exit.
-        sys.stdout = sys.__stdout__ = None
+        discard_output()
         raise Exit(code=0) from error
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
@@ -46,6 +48,13 @@ def exit_codes(interrupted: str) -> Generator[None, None, None]:
         where = f" that holds {error.filename}" if error.filename else ""
         report(InputError(f"The disk{where} is full.", hint="Free some space, then run the command again."))
         raise Exit(code=InputError.exit_code) from error
+
+
+def discard_output() -> None:
+    """Write nothing more to standard output, whose reader has closed it: not even at exit what is still in a buffer."""
+    with contextlib.suppress(OSError, ValueError):  # no file is behind it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.stdout = sys.__stdout__ = None
 
 
 def report(error: CloisterError) -> None:

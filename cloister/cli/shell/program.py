@@ -137,9 +137,14 @@ class _Command(Program):
 
 def run(verbs: Collection) -> None:
     """Run the command line and end the process. Raises KeyboardInterrupt if no verb has started."""
+    code: Any = 0
     try:
-        _Command(name="Cloister", binary="cloister", version=version("cloister"), namespace=verbs).run()
-    except BrokenPipeError:
-        # The reader of the list or the help has closed our output.
-        sys.stdout = sys.__stdout__ = None
-        sys.exit(0)
+        try:
+            _Command(name="Cloister", binary="cloister", version=version("cloister"), namespace=verbs).run()
+        except SystemExit as ended:
+            code = ended.code
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError:  # the reader of the list or the help has closed our output
+        outcome.discard_output()
+    sys.exit(code)

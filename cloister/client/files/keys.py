@@ -64,6 +64,8 @@ def generate_key(path: FilePath, kind: KeyType) -> Key:
         InputError: a file exists already, or cannot be written.
     """
     path = Path(path)
+    if not path.name:
+        raise userfile.occupied(path, "", "")
     public = public_path(path)
     if public == path:
         raise InputError(

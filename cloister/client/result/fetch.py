@@ -17,7 +17,7 @@ from cloister.client.html.parts import TextTable, one_line
 from cloister.client.result.download import consumer_of, fetch_ciphertext, finish_result
 from cloister.client.result.pending import alone, has_pending_key
 from cloister.client.result.proof import Proof
-from cloister.client.result.result_files import unpack_result
+from cloister.client.result.result_files import require_folder, unpack_result
 from cloister.protocol import names
 from cloister.protocol.events import Record
 from cloister.protocol.manifest import Manifest
@@ -98,6 +98,8 @@ def fetch_result(
         target = userfile.destination(output)
     except OSError as error:
         raise userfile.unwritable(output, error) from error
+    if unpack is not None:
+        require_folder(unpack)
     with ExitStack() as stack:
         connection = stack.enter_context(connect())
         consumer = consumer_of(manifest, connection.key.public)

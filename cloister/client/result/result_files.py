@@ -3,6 +3,8 @@
 import contextlib
 import os
 import secrets
+import shlex
+import tempfile
 import zipfile
 from collections.abc import Generator, Iterable
 from pathlib import Path
@@ -13,6 +15,18 @@ from cloister.errors import InputError
 from cloister.protocol import names
 
 _PIECE = 1024 * 1024
+
+
+def require_folder(folder: Path) -> None:
+    """Raise InputError if nothing can be written into ``folder``, which may not exist yet: a result comes only once."""
+    near = next(one for one in (folder, *folder.absolute().parents) if one.exists())
+    try:
+        os.rmdir(tempfile.mkdtemp(dir=near))
+    except OSError as error:
+        raise InputError(
+            f"The result cannot be unpacked into {folder}: {near}: {error.strerror}.",
+            hint="Nothing was fetched. Name a folder with --unpack in which you may write.",
+        ) from error
 
 
 def unpack_result(results: Path, folder: Path, keep: Iterable[Path] = ()) -> list[Path]:
@@ -54,7 +68,8 @@ def unpack_result(results: Path, folder: Path, keep: Iterable[Path] = ()) -> lis
 
 
 def _whole(results: Path) -> str:
-    return f"The whole result is in {results}; unpack it elsewhere."
+    command = shlex.join(["python3", "-m", "zipfile", "-e", str(results), "FOLDER"])
+    return f"The whole result is in {results}; unpack it elsewhere: {command}"
 
 
 def _identity(path: Path) -> tuple[int, int]:

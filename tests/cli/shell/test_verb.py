@@ -218,12 +218,18 @@ def test_traceback_is_printed_only_with_debug(tmp_path):
     assert "Traceback" in debug.stderr
 
 
-@pytest.mark.parametrize("words", [(), ("--list",), ("--help",)])
-def test_closed_output_is_not_an_error(words):
+@pytest.mark.parametrize("words", [(), ("--list",), ("--help",), ("checksum", __file__)])
+@pytest.mark.parametrize("buffered", [True, False])
+def test_closed_output_is_not_an_error(words, buffered):
+    """Also if Python finds out at its end, when it writes what it has kept."""
     read, write = os.pipe()
     os.close(read)
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    environment |= {} if buffered else {"PYTHONUNBUFFERED": "1"}
     with os.fdopen(write, "wb") as closed:
-        done = subprocess.run([*COMMAND, *words], check=False, stdout=closed, stderr=subprocess.PIPE, text=True)
+        done = subprocess.run(
+            [*COMMAND, *words], check=False, stdout=closed, stderr=subprocess.PIPE, text=True, env=environment
+        )
 
     assert (done.returncode, done.stderr) == (0, "")
 
