@@ -8,7 +8,6 @@ from cloister.attestation.result.checkinfo import CheckInfo, Failure, FailureKin
 
 WITHOUT_ENDORSEMENT = missing("Google's endorsement of this measurement, from its bucket", [LAUNCH_ENDORSEMENT])
 """For a measurement without an endorsement, or with one that has expired."""
-"""For a measurement without an endorsement, or with one that has expired."""
 _FORGED = compare(
     FailureKind.SIGNATURE,
     "the launch endorsement",

@@ -11,9 +11,9 @@ from types import MappingProxyType
 
 
 class Knows(StrEnum):
-    """Who can confirm the value of a register, for the end of "ask ...".
+    """Who can confirm the value of a register, after the words "confirm with": the one who decides it.
 
-    It is the one who decides it. Keys of Secure Boot and of a boot loader are variables of a machine, so they are known
+    Keys of Secure Boot and of a boot loader are variables of a machine, so they are known
     by the one who starts it.
     """
 

@@ -160,7 +160,7 @@ def parse_signature(data: bytes) -> EcdsaSignature | RsaSignature:
 def check_untied_pcrs(checks: Recorder, pcrs: Mapping[int, bytes], pinned: Mapping[int, bytes]) -> None:
     """No register shows anything of a machine whose processor nothing ties to the TPM: each that is pinned fails."""
     for index, wanted in sorted(pinned.items()):
-        found = pcrs[index].hex() if index in pcrs else "nothing"
+        found = pcrs[index].hex() if index in pcrs else "no value"
         expected = f"{wanted.hex()}, in a TPM that the hardware names"
         checks.fail(f"pcr-{index}", expected, f"{found}, in a TPM that nothing ties to the processor", UNTIED)
 

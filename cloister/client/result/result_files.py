@@ -19,7 +19,7 @@ _PIECE = 1024 * 1024
 
 def require_folder(folder: Path) -> None:
     """Raise InputError if nothing can be written into ``folder``, which may not exist yet: a result comes only once."""
-    near = next(one for one in (folder, *folder.absolute().parents) if one.exists())
+    near = next(one for one in (folder, *folder.absolute().parents) if os.path.lexists(one))  # a broken link, too
     try:
         os.rmdir(tempfile.mkdtemp(dir=near))
     except OSError as error:

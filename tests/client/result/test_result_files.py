@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cloister.client.result.result_files import unpack_result
+from cloister.client.result.result_files import require_folder, unpack_result
 from cloister.errors import InputError
 from cloister.protocol import archive
 from tests.protocol.test_names import TOGETHER
@@ -109,3 +109,14 @@ def test_no_file_of_a_result_replaces_what_the_party_relies_on(tmp_path, name):
 def test_unpacking_again_replaces_what_is_there(tmp_path):
     for _ in range(2):
         assert unpack_result(packed(tmp_path, "a", "b"), tmp_path / "out")
+
+
+def test_place_that_cannot_take_a_result_is_refused_before_there_is_one(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "broken").symlink_to("nowhere")
+    for name in ("file", "file/results", "broken", "broken/results"):
+        with pytest.raises(InputError, match="cannot be unpacked into") as caught:
+            require_folder(tmp_path / name)
+        assert caught.value.hint.startswith("Nothing was fetched.")
+    require_folder(tmp_path / "new" / "results")
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["broken", "file"]
